@@ -1,0 +1,156 @@
+//! A hook, and which events it gets. Pure.
+
+use std::collections::HashSet;
+
+use crate::event::Event;
+use crate::event::EventId;
+use crate::event::ExternalMeetingId;
+use crate::event::HookId;
+use crate::event::RawForm;
+
+/// Somebody's wish to be called back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Its name in the API.
+    pub id: HookId,
+    /// Where to POST, as registered, byte for byte: the checksum covers it.
+    pub callback_url: String,
+    /// Only this meeting's events; none for those of all meetings.
+    pub meeting: Option<ExternalMeetingId>,
+    /// Only events with these ids, in lower case, in the order registered; empty for all.
+    pub events: Vec<String>,
+    /// Exists because the configuration says so: cannot be destroyed, is never given up.
+    pub permanent: bool,
+    /// Gets messages as BigBlueButton published them.
+    pub raw: bool,
+    /// When it was registered, in ms since 1970; 0 where the Node daemon did not write it down.
+    pub created_ms: u64,
+}
+
+impl Hook {
+    /// The order in which hooks are listed: as created; those that do not know when come first, by id (numbers as numbers).
+    #[must_use]
+    pub fn list_order(&self) -> (u64, u64, HookId) {
+        (self.created_ms, self.id.as_str().parse().unwrap_or(u64::MAX), self.id.clone())
+    }
+}
+
+/// Which events the configuration lets out at all (`includeEvents`, `excludeEvents`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    include: HashSet<String>,
+    exclude: HashSet<String>,
+}
+
+impl EventFilter {
+    /// Only `include`, or all where it is empty, and never `exclude`; ids in lower case.
+    #[must_use]
+    pub fn new(include: &[String], exclude: &[String]) -> Self {
+        Self { include: include.iter().cloned().collect(), exclude: exclude.iter().cloned().collect() }
+    }
+
+    fn passes(&self, id: &EventId) -> bool {
+        (self.include.is_empty() || self.include.contains(id.as_str())) && !self.exclude.contains(id.as_str())
+    }
+}
+
+/// What a reader of the journal wants to see of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// Only this meeting's events; none for those of all meetings.
+    pub meeting: Option<ExternalMeetingId>,
+    /// Only these ids, in lower case; empty for all.
+    events: Vec<String>,
+    /// Messages as published instead of mapped events.
+    pub raw: bool,
+    filter: EventFilter,
+}
+
+impl Interest {
+    /// What `hook` wants of the events that `filter` lets out.
+    #[must_use]
+    pub fn of(hook: &Hook, filter: &EventFilter) -> Self {
+        Self { meeting: hook.meeting.clone(), events: hook.events.clone(), raw: hook.raw, filter: filter.clone() }
+    }
+
+    /// Whether the event is one of those wanted.
+    #[must_use]
+    pub fn wants(&self, event: &Event) -> bool {
+        let mapped = &event.mapped;
+        if self.meeting.is_some() && self.meeting != mapped.external_meeting {
+            return false;
+        }
+        let passes = |id: &EventId| {
+            self.filter.passes(id) && (self.events.is_empty() || self.events.iter().any(|e| e == id.as_str()))
+        };
+        match &mapped.raw {
+            RawForm::Covered | RawForm::NotKept if self.raw => false,
+            RawForm::Message { also, .. } if self.raw => passes(&mapped.id) || also.iter().any(passes),
+            _ => passes(&mapped.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::MappedEvent;
+
+    fn event(id: &'static str, meeting: &str, raw: RawForm) -> Event {
+        Event {
+            number: 1,
+            accepted_ms: 0,
+            mapped: MappedEvent {
+                id: EventId::built_in(id),
+                meeting: Some("int".into()),
+                external_meeting: Some(meeting.into()),
+                json: "{}".into(),
+                raw,
+            },
+        }
+    }
+
+    fn interest(meeting: Option<&str>, events: &[&str], raw: bool) -> Interest {
+        Interest {
+            meeting: meeting.map(Into::into),
+            events: events.iter().map(|e| (*e).to_owned()).collect(),
+            raw,
+            filter: EventFilter::default(),
+        }
+    }
+
+    #[test]
+    fn matches_by_meeting_and_id() {
+        let e = event("user-joined", "m", RawForm::NotKept);
+        assert!(interest(None, &[], false).wants(&e));
+        assert!(interest(Some("m"), &["user-left", "user-joined"], false).wants(&e));
+        assert!(!interest(Some("other"), &[], false).wants(&e));
+        assert!(!interest(None, &["user-left"], false).wants(&e));
+        assert!(!interest(None, &[], true).wants(&e), "no message was kept for a raw hook");
+    }
+
+    #[test]
+    fn a_raw_hook_gets_a_message_once_when_any_of_its_ids_passes() {
+        let also = vec![EventId::built_in("user-raise-hand-changed")];
+        let first = event("user-emoji-changed", "m", RawForm::Message { json: "{}".into(), also });
+        let second = event("user-raise-hand-changed", "m", RawForm::Covered);
+        for events in [&[][..], &["user-emoji-changed"], &["user-raise-hand-changed"]] {
+            assert!(interest(None, events, true).wants(&first), "{events:?}");
+            assert!(!interest(None, events, true).wants(&second), "{events:?}");
+        }
+        assert!(!interest(None, &["user-left"], true).wants(&first));
+        assert!(!interest(None, &["user-raise-hand-changed"], false).wants(&first));
+    }
+
+    #[test]
+    fn the_configuration_filters_before_the_hook() {
+        let mut all = interest(None, &[], false);
+        let e = event("user-joined", "m", RawForm::NotKept);
+        all.filter = EventFilter::new(&[], &["user-joined".to_owned()]);
+        assert!(!all.wants(&e));
+        all.filter = EventFilter::new(&["user-left".to_owned()], &[]);
+        assert!(!all.wants(&e));
+        all.filter = EventFilter::new(&["user-joined".to_owned()], &[]);
+        assert!(all.wants(&e));
+    }
+}
