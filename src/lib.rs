@@ -2,5 +2,6 @@
 
 pub mod checksum;
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod hook;

@@ -1,0 +1,371 @@
+//! The configuration: typed, resolved, documented.
+//!
+//! Every field says its default, its key in the two dialects that stand in the field (v2 and v3; `W` stands for
+//! `modules."../out/webhooks/index.js".config`), and its environment variable. [`load`] shows the way from files and
+//! environment to a [`Config`] that is known to be sound:
+//!
+//! ```text
+//! files      which layers there are, and what they say
+//! dialects   each layer's v2 and v3 keys -> canonical keys, by the table in keys
+//! merge      the strongest word on each key
+//! resolve    canonical keys -> Config, by the readers in values; redis_server and identity (with bigbluebutton)
+//!            are its two longer stories
+//! ```
+//!
+//! Beside them, `origin` knows where a value came from, and `report` collects what came up.
+//!
+//! Nothing here reads the process's environment or a fixed path by itself: both come in as [`Sources`].
+
+mod bigbluebutton;
+mod dialects;
+mod files;
+mod identity;
+mod keys;
+mod merge;
+mod origin;
+mod redis_server;
+mod report;
+mod resolve;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::checksum::Algorithm;
+
+pub use self::report::Error;
+pub use self::sources::Sources;
+
+/// A configuration, and what the operator should know about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings, one line each, ready to be logged: unknown keys, settings that are ignored. They are logged by the
+    /// caller, because only the configuration says how.
+    pub notices: Vec<String>,
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+/// An [`Error`] with every problem found: files that cannot be used, values that are impossible, a secret or a domain
+/// that is set nowhere.
+pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+    let mut report = report::Report::default();
+    let layers = files::read(sources, &mut report);
+    let mut translated = dialects::translate(&layers, &mut report);
+    translated.push(dialects::variables(sources));
+    let settings = merge::merge(translated, &mut report);
+    let config = resolve::resolve(&settings, sources, &mut report);
+    Ok(Loaded { config, notices: report.finish()? })
+}
+
+/// Everything that an operator can set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What this server shares with its clients and receivers.
+    pub bbb: Bbb,
+    /// The HTTP API.
+    pub api: Api,
+    /// Hooks and their callbacks.
+    pub hooks: Hooks,
+    /// Where BigBlueButton publishes.
+    pub input: Input,
+    /// Where hooks and mappings are kept. Keys `redis.*`, and over them `modules."../db/redis/index.js".config.*` (or
+    /// `.config.redis.*`).
+    pub redis: RedisServer,
+    /// The names of our keys in Redis.
+    pub keys: RedisKeys,
+    /// How long meetings and users are remembered.
+    pub mappings: Mappings,
+    /// The log.
+    pub log: Log,
+    /// Metrics for Prometheus.
+    pub metrics: Metrics,
+    /// xAPI statements to a Learning Record Store.
+    pub xapi: Xapi,
+}
+
+/// What this server shares with its clients and receivers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bbb {
+    /// The host name sent as `domain` in callbacks. No default: without it, the host of `bigbluebutton.web.serverURL` in
+    /// BigBlueButton's properties. Key `bbb.serverDomain`; variable `SERVER_DOMAIN`.
+    pub server_domain: String,
+    /// The secret that signs API calls and callbacks. No default: without it, `securitySalt` of BigBlueButton's
+    /// properties. Key `bbb.sharedSecret`; variable `SHARED_SECRET`.
+    pub shared_secret: Secret,
+    /// Send `Authorization: Bearer <secret>` with callbacks instead of a checksum. Default false.
+    /// Key `bbb.auth2_0`; variable `BEARER_AUTH`.
+    pub bearer_auth: bool,
+    /// The path before `/hooks/...`, without a trailing slash. Default `/bigbluebutton/api`. Key `bbb.apiPath`.
+    pub api_path: String,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Api {
+    /// The address to listen on. Default 127.0.0.1. Keys `server.bind` (v2), `W.api.bind` (v3); variable `SERVER_BIND_IP`.
+    pub bind: IpAddr,
+    /// The port to listen on. Default 3005. Keys `server.port` (v2), `W.api.port` (v3); variable `SERVER_PORT`.
+    pub port: u16,
+    /// Algorithms accepted for checksums. Default all four. Key `W.api.supportedChecksumAlgorithms`;
+    /// variable `SUPPORTED_CHECKSUM_ALGORITHMS` (a JSON list or a comma list).
+    pub checksum_algorithms: Vec<Algorithm>,
+}
+
+/// Hooks and their callbacks. A key without a v3 name of its own has the same name under `W`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hooks {
+    /// Signs callbacks. Default sha1. Key `W.hookChecksumAlgorithm`; variable `HOOK_CHECKSUM_ALGORITHM`.
+    pub checksum_algorithm: Algorithm,
+    /// What the checksum of a callback covers. Default `form`. Key `hooks.checksumFormat`.
+    pub checksum_format: ChecksumFormat,
+    /// Hooks that exist because the configuration says so. Default none. Keys `hooks.permanentURLs` (v2),
+    /// `W.permanentURLs` (v3), a list of URLs or of `{url, getRaw}`; variable `PERMANENT_HOOKS` (JSON).
+    pub permanent: Vec<PermanentHook>,
+    /// Only these events are sent, by id, in lower case; empty for all. Key `W.includeEvents`; variable `INCLUDE_EVENTS` (JSON).
+    pub include_events: Vec<String>,
+    /// These events are never sent, by id, in lower case. Default none. Key `W.excludeEvents`; variable `EXCLUDE_EVENTS` (JSON).
+    pub exclude_events: Vec<String>,
+    /// Most events that match a hook and are not finished; beyond it the oldest are dropped. Default 10000.
+    /// Key `hooks.queueSize`.
+    pub queue_size: usize,
+    /// Most bytes of recent events held in memory. Default 67108864 (64 MiB). Key `hooks.memoryLimit`.
+    pub memory_limit: usize,
+    /// Most events in one callback, at least 1. Default 1. Key `hooks.multiEvent`.
+    pub multi_event: usize,
+    /// Waits before each retry of a failed callback, in ms. Default 100, 500, 1000, 2000, 4000, 8000, 10000, 30000, then
+    /// 60000 four times. Key `hooks.retryIntervals`.
+    pub retry_intervals: Vec<Duration>,
+    /// Permanent hooks: the wait after the last retry, in ms. Default 60000. Key `hooks.permanentIntervalReset`
+    /// (v2 took an index into the intervals: values below 1000 are read as 60000).
+    pub permanent_interval_reset: Duration,
+    /// The deadline of one attempt, from connecting to the end of the answer, in ms. Default 5000.
+    /// Key `hooks.requestTimeout`; variable `REQUEST_TIMEOUT`.
+    pub request_timeout: Duration,
+    /// How ids of new hooks look. Default `number`. Key `hooks.idFormat`.
+    pub id_format: IdFormat,
+    /// What keeps its order. Default `meeting`. Key `hooks.ordering`.
+    pub ordering: Ordering,
+    /// Most callbacks of one hook in flight at once, at least 1. Default 8. Key `hooks.concurrency`.
+    pub concurrency: usize,
+}
+
+/// A hook that exists because the configuration says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermanentHook {
+    /// The callback URL, an absolute http(s) URL without a fragment.
+    pub url: String,
+    /// Whether it gets messages as BigBlueButton published them. Default false.
+    pub raw: bool,
+}
+
+/// What the checksum of a callback covers (`hooks.checksumFormat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumFormat {
+    /// URL, raw body, secret: as version 3 of the Node daemon and BigBlueButton's documentation.
+    Form,
+    /// URL, `JSON.stringify({event, timestamp, domain})`, secret: as version 2.
+    Json,
+}
+
+/// How ids of new hooks look (`hooks.idFormat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdFormat {
+    /// Numbers that grow, as BigBlueButton's documentation says.
+    Number,
+    /// Random UUIDs, as version 3 of the Node daemon.
+    Uuid,
+}
+
+/// Which events of a hook wait for each other (`hooks.ordering`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordering {
+    /// Those of one meeting.
+    Meeting,
+    /// All.
+    Hook,
+    /// None.
+    None,
+}
+
+/// Where BigBlueButton publishes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The Redis server to subscribe to. Keys `redis.*`, and over them `modules."../in/redis/index.js".config.redis.*`.
+    pub redis: RedisServer,
+    /// Channels to subscribe to; a name with `*`, `?` or `[` is a pattern. Default [`DEFAULT_CHANNELS`]. Keys
+    /// `hooks.channels` (v2), `modules."../in/redis/index.js".config.redis.inboundChannels` (v3).
+    pub channels: Vec<String>,
+}
+
+/// The channels on which BigBlueButton publishes what the daemon maps.
+pub const DEFAULT_CHANNELS: [&str; 7] = [
+    "from-akka-apps-redis-channel",
+    "from-bbb-web-redis-channel",
+    "from-akka-apps-chat-redis-channel",
+    "from-akka-apps-pres-redis-channel",
+    "bigbluebutton:from-bbb-apps:meeting",
+    "bigbluebutton:from-bbb-apps:users",
+    "bigbluebutton:from-rap",
+];
+
+/// How to reach a Redis server. A key that is empty for one module is taken from `redis.*`; empty there too, it is not
+/// set.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RedisServer {
+    /// Host and port. Keys `.host` (default 127.0.0.1), `.port` (6379), `.username` and `.password` (none); variables
+    /// `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// The TCP port.
+        port: u16,
+        /// An ACL user's name (Redis 6 and later); none for the default user.
+        username: Option<String>,
+        /// Its password; none for no authentication.
+        password: Option<Secret>,
+    },
+    /// A URL with the scheme `redis`, `rediss` (TLS), `unix` or `redis+unix`. Key `.url`, or such a URL as `.host`;
+    /// variables `REDIS_URL`, `REDIS_HOST`. Used instead of the keys above. It may hold a password, so it is a secret.
+    Url(Secret),
+}
+
+/// The names of our keys in Redis. Keys `redis.keys.*`; version 2's default names stand for these defaults, because
+/// hooks and mappings of version 2 are taken over, not shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisKeys {
+    /// SET of hook ids. Default `bigbluebutton:webhooks:out:hooks`. Key `redis.keys.hooks`.
+    pub hooks: String,
+    /// Before `:<id>`: HASH of a hook. Default `bigbluebutton:webhooks:out:hook`. Key `redis.keys.hookPrefix`.
+    pub hook_prefix: String,
+    /// SET of meeting mappings' ids. Default `bigbluebutton:webhooks:proc:mappings`. Key `redis.keys.mappings`.
+    pub mappings: String,
+    /// Before `:<uuid>`: HASH of a meeting mapping. Default `bigbluebutton:webhooks:proc:mapping`. Key `redis.keys.mappingPrefix`.
+    pub mapping_prefix: String,
+    /// SET of user mappings' ids. Default `bigbluebutton:webhooks:proc:userMaps`. Key `redis.keys.userMaps`.
+    pub user_maps: String,
+    /// Before `:<uuid>`: HASH of a user mapping. Default `bigbluebutton:webhooks:proc:userMap`. Key `redis.keys.userMapPrefix`.
+    pub user_map_prefix: String,
+}
+
+/// How long meetings and users are remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mappings {
+    /// A meeting without any event for so long is forgotten, in ms. Default 604800000 (a week).
+    /// Key `mappings.timeout`; variable `MAPPINGS_TIMEOUT`.
+    pub timeout: Duration,
+    /// How often to look for such meetings, in ms. Default 10000. Key `mappings.cleanupInterval`.
+    pub cleanup_interval: Duration,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is written. Default `info`. Key `log.level`; variable `LOG_LEVEL`.
+    pub level: LogLevel,
+    /// Write to standard output. Default true. Key `log.stdout`; variable `LOG_TO_STDOUT`.
+    pub stdout: bool,
+    /// Write to `filename`. Default false. Key `log.file`; variable `LOG_TO_FILE`.
+    pub file: bool,
+    /// The log file. Default `/var/log/bbb-webhooks/bbb-webhooks.log`. Key `log.filename`; variable `LOG_FILENAME`.
+    pub filename: PathBuf,
+}
+
+/// Levels of the log, by the Node daemon's names too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `trace`
+    Trace,
+    /// `debug`
+    Debug,
+    /// `info`
+    Info,
+    /// `warn`, `warning`
+    Warn,
+    /// `error`, `fatal`
+    Error,
+    /// `silent`, `off`
+    Off,
+}
+
+/// Metrics for Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Serve them. Default false. Key `prometheus.enabled`; variable `PROM_ENABLED`.
+    pub enabled: bool,
+    /// The address to listen on. Default 127.0.0.1. Key `prometheus.host`; variable `PROM_HOST`.
+    pub bind: IpAddr,
+    /// The port to listen on. Default 3004. Key `prometheus.port`; variable `PROM_PORT`.
+    pub port: u16,
+    /// The path they are served under. Default `/metrics`. Key `prometheus.path`; variable `PROM_PATH`.
+    pub path: String,
+    /// Serve the process's own metrics too. Default false. Key `prometheus.collectDefaultMetrics`;
+    /// variable `PROM_COLLECT_DEFAULT_METRICS`.
+    pub process: bool,
+}
+
+/// xAPI statements to a Learning Record Store. Keys under `X`, `modules."../out/xapi/index.js"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Xapi {
+    /// Send statements. Default false. Key `X.enabled`; variable `XAPI_ENABLED`.
+    pub enabled: bool,
+    /// The Learning Record Store of meetings that bring none of their own. Key `X.config.lrs.lrs_endpoint`.
+    pub lrs_endpoint: Option<String>,
+    /// User of Basic authentication. Key `X.config.lrs.lrs_username`.
+    pub lrs_username: Option<String>,
+    /// Password of Basic authentication. Key `X.config.lrs.lrs_password`.
+    pub lrs_password: Option<Secret>,
+    /// The namespace of the version 5 UUIDs. Key `X.config.uuid_namespace`.
+    pub uuid_namespace: Option<uuid::Uuid>,
+    /// The names of its keys in Redis.
+    pub keys: XapiKeys,
+}
+
+/// The names of the xAPI output's keys in Redis. Keys `X.config.redis.keys.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XapiKeys {
+    /// SET of meetings' ids. Default `bigbluebutton:webhooks:xapi:meetings`. Key `meetings`.
+    pub meetings: String,
+    /// Before `:<id>`: HASH of a meeting. Default `bigbluebutton:webhooks:xapi:meeting`. Key `meetingPrefix`.
+    pub meeting_prefix: String,
+    /// SET of users' ids. Default `bigbluebutton:webhooks:xapi:users`. Key `users`.
+    pub users: String,
+    /// Before `:<id>`: HASH of a user. Default `bigbluebutton:webhooks:xapi:user`. Key `userPrefix`.
+    pub user_prefix: String,
+    /// SET of polls' ids. Default `bigbluebutton:webhooks:xapi:polls`. Key `polls`.
+    pub polls: String,
+    /// Before `:<id>`: HASH of a poll. Default `bigbluebutton:webhooks:xapi:poll`. Key `pollPrefix`.
+    pub poll_prefix: String,
+}
+
+/// A text that must not be seen: `Debug` masks it and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the text in.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
