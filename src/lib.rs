@@ -5,3 +5,5 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod hook;
+pub mod mapper;
+pub mod state;

@@ -1,0 +1,45 @@
+//! Events that are published in their mapped form: they pass as they are, and are believed.
+
+use serde_json::Value;
+
+use crate::event::EventId;
+use crate::event::ExternalMeetingId;
+use crate::event::InternalMeetingId;
+use crate::mapper::draft::Draft;
+use crate::mapper::draft::at;
+use crate::mapper::draft::text;
+use crate::mapper::draft::user_id;
+use crate::mapper::meeting::everyone_leaves;
+use crate::state::State;
+
+/// Passes an event with a known id.
+pub(super) fn event(id: EventId, body: &Value, state: &mut State, now_ms: u64) -> Option<Vec<Draft>> {
+    let attribute = |path: &[&str]| at(body, &["data", "attributes"]).and_then(|attributes| at(attributes, path));
+    let meeting = text(attribute(&["meeting", "internal-meeting-id"])).map(InternalMeetingId::from);
+    let said = text(attribute(&["meeting", "external-meeting-id"])).map(ExternalMeetingId::from);
+    let user = user_id(attribute(&["user", "internal-user-id"]));
+    let mut drafts = Vec::new();
+    match (id.as_str(), &meeting, &said, &user) {
+        ("meeting-created", Some(meeting), Some(external), _) => {
+            state.meeting_created(meeting, external.clone(), now_ms);
+        }
+        ("meeting-ended", Some(meeting), ..) => drafts = everyone_leaves(meeting, state),
+        ("user-joined", Some(meeting), _, Some(user)) => {
+            let external = text(attribute(&["user", "external-user-id"])).map(str::to_owned);
+            let attributes = attribute(&["user"]).and_then(Value::as_object).cloned().unwrap_or_default();
+            state.user_joined(meeting, user, external, attributes, now_ms);
+        }
+        ("user-left", Some(meeting), _, Some(user)) => state.user_left(meeting, user),
+        ("user-presenter-assigned", Some(meeting), _, Some(user)) => {
+            state.set_attribute(meeting, user, "presenter", true);
+        }
+        ("user-presenter-unassigned", Some(meeting), _, Some(user)) => {
+            state.set_attribute(meeting, user, "presenter", false);
+        }
+        _ => {}
+    }
+    let known = || state.external_meeting_id(meeting.as_ref()?.as_str()).cloned();
+    let external = said.or_else(known);
+    drafts.push(Draft::whole(id, meeting, external, body.clone()));
+    Some(drafts)
+}
