@@ -1,0 +1,158 @@
+//! The HTTP API by which hooks are created, destroyed and listed.
+//!
+//! [`call`] takes a request apart and checks its checksum, [`xml`] writes the answers, [`server`] is the listener.
+
+mod call;
+mod server;
+pub mod xml;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use url::Url;
+
+use crate::api::call::Signed;
+use crate::api::call::canonical;
+use crate::api::xml::Answer;
+use crate::checksum::Algorithm;
+use crate::clock;
+use crate::config::Config;
+use crate::config::Secret;
+use crate::event::ExternalMeetingId;
+use crate::hook::Hook;
+use crate::registry;
+use crate::registry::Created;
+use crate::registry::NewHook;
+use crate::registry::Registry;
+
+/// What every call needs.
+#[derive(Clone, Debug)]
+struct Api {
+    registry: Registry,
+    secret: Arc<Secret>,
+    checksum_algorithms: Arc<[Algorithm]>,
+}
+
+/// Serves the API on `listener` until told to stop; then it finishes what was asked.
+pub async fn serve(listener: TcpListener, registry: Registry, config: &Config, stop: CancellationToken) {
+    let api = Api {
+        registry,
+        secret: Arc::new(config.bbb.shared_secret.clone()),
+        checksum_algorithms: config.api.checksum_algorithms.as_slice().into(),
+    };
+    let router = Router::new()
+        .route("/hooks/ping", get(|| async { "bbb-webhooks API up!" }))
+        .route("/hooks/create", get(create))
+        .route("/hooks/destroy", get(destroy))
+        .route("/hooks/list", get(list))
+        .with_state(api);
+    let api_path: Arc<str> = config.bbb.api_path.as_str().into();
+    server::serve(listener, router, move |request| canonical(request, &api_path), stop).await;
+}
+
+async fn create(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
+    let new = new_hook(&call)?;
+    let created = api.registry.create(new, clock::unix_ms()).await;
+    Ok(match created.map_err(|error| Failure::of(error, &Failure::CREATE))? {
+        Created::New(hook) => answer(&Answer::Created(&hook)),
+        Created::Duplicate(hook) => answer(&Answer::Duplicate(&hook)),
+    })
+}
+
+async fn destroy(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
+    let id = call.get("hookID").ok_or(Failure::MISSING_HOOK_ID)?;
+    api.registry.destroy(id).await.map_err(|error| Failure::of(error, &Failure::DESTROY))?;
+    Ok(answer(&Answer::Destroyed))
+}
+
+async fn list(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
+    let hooks = api.registry.list(call.filled("meetingID")).map_err(|error| Failure::of(error, &Failure::LIST))?;
+    Ok(answer(&Answer::Listed(hooks.iter().map(|hook| -> &Hook { hook }).collect())))
+}
+
+/// What a `hooks/create` asks for, if that can be had.
+fn new_hook(call: &Signed) -> Result<NewHook, Failure> {
+    let callback_url = call.filled("callbackURL").ok_or(Failure::MISSING_CALLBACK_URL)?;
+    let refuse = |message: String| Err(Failure { key: Failure::CREATE.key, message: message.into() });
+    for name in ["callbackURL", "meetingID", "eventID"] {
+        if let Some(character) = call.get(name).and_then(|value| value.chars().find(|c| !xml::can_carry(*c))) {
+            return refuse(format!(
+                "The {name} has a character that XML cannot carry: {}.",
+                character.escape_unicode()
+            ));
+        }
+    }
+    match Url::parse(callback_url) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            return refuse(format!("The callbackURL must be an http or https URL, not {}.", url.scheme()));
+        }
+        Ok(url) if url.fragment().is_some() => {
+            return refuse("The callbackURL must not have a fragment (#...).".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => return refuse(format!("The callbackURL is no absolute http or https URL: {error}.")),
+    }
+    let raw = match call.filled("getRaw").map(str::to_ascii_lowercase).as_deref() {
+        Some("true") => true,
+        Some("false") | None => false,
+        Some(_) => return refuse("The getRaw must be true or false.".to_owned()),
+    };
+    let events = call.filled("eventID").unwrap_or_default().split(',');
+    Ok(NewHook {
+        callback_url: callback_url.to_owned(),
+        meeting: call.filled("meetingID").map(ExternalMeetingId::from),
+        events: events.map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect(),
+        raw,
+    })
+}
+
+/// Why a call failed, as the client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
+    key: &'static str,
+    message: Cow<'static, str>,
+}
+
+impl Failure {
+    const CHECKSUM: Self = Self::new("checksumError", "You did not pass the checksum security check.");
+    const MISSING_CALLBACK_URL: Self =
+        Self::new("missingParamCallbackURL", "You must specify a callbackURL in the parameters.");
+    const MISSING_HOOK_ID: Self = Self::new("missingParamHookID", "You must specify a hookID in the parameters.");
+    const MISSING_HOOK: Self = Self::new("destroyMissingHook", "The hook informed was not found.");
+    const CREATE: Self = Self::new("createHookError", "An error happened while creating your hook. Check the logs.");
+    const DESTROY: Self = Self::new("destroyHookError", "An error happened while removing your hook. Check the logs.");
+    const LIST: Self = Self::new("listHookError", "An error happened while listing registered hooks. Check the logs.");
+
+    const fn new(key: &'static str, message: &'static str) -> Self {
+        Self { key, message: Cow::Borrowed(message) }
+    }
+
+    /// What the client is told of an error of the registry; `otherwise` where the log says more.
+    fn of(error: registry::Error, otherwise: &Self) -> Self {
+        if let registry::Error::NotFound = error {
+            return Self::MISSING_HOOK;
+        }
+        warn!(%error, answered = otherwise.key, "A call of the API failed");
+        otherwise.clone()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        answer(&Answer::Failed { key: self.key, message: &self.message })
+    }
+}
+
+/// Every answer in XML has status 200, failures too.
+fn answer(answer: &Answer<'_>) -> Response {
+    ([(CONTENT_TYPE, "text/xml; charset=utf-8")], answer.to_xml()).into_response()
+}

@@ -1,0 +1,61 @@
+//! Accepts connections and serves HTTP/1 on them until told to stop.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tracing::debug;
+use tracing::warn;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait when no connection can be accepted, as when there are no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `listener`; `rewrite` sees each request first. When told to stop, it accepts no more and finishes
+/// what was asked.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    rewrite: impl Fn(Request<Incoming>) -> Request<Incoming> + Clone + Send + Sync + 'static,
+    stop: CancellationToken,
+) {
+    let service = router.map_request(move |request| rewrite(request).map(Body::new));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let connections = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let service = TowerToHyperService::new(service.clone());
+                let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        debug!(%error, "A connection to the API ended early");
+                    }
+                });
+            }
+            Err(error) => {
+                warn!(%error, "No connection to the API can be accepted; trying on");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}

@@ -1,0 +1,223 @@
+//! The only wiring: builds the parts, starts their tasks, watches over them, stops them in order.
+
+mod tasks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::bail;
+use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use tracing::warn;
+
+use crate::api;
+use crate::app::tasks::Tasks;
+use crate::clock;
+use crate::config::Config;
+use crate::connection;
+use crate::connection::Connection;
+use crate::input::Input;
+use crate::journal::Journal;
+use crate::mapper;
+use crate::mapper::Look;
+use crate::processor;
+use crate::registry;
+use crate::registry::Registry;
+use crate::state::State;
+use crate::store::Store;
+use crate::store::Writer;
+use crate::webhooks::Webhooks;
+
+/// What is left of a stop's time for all but the attempts in flight.
+const STOP_MARGIN: Duration = Duration::from_millis(800);
+
+/// How long the API waits for a first subscription and a first look into Redis before it answers all the same.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The waits before Redis is asked again for what it remembers, and how often to say so.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Serves until SIGTERM or SIGINT; attempts in flight are finished then.
+///
+/// # Errors
+/// If the daemon cannot start (its port is taken, say), or one of its tasks ends that should not.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let mut app = App::start(config).await?;
+    let ended_early = tokio::select! {
+        name = signals.next() => {
+            info!(signal = name, "Stopping");
+            None
+        }
+        task = app.tasks.next() => task,
+    };
+    let limit = app.config.hooks.request_timeout + STOP_MARGIN;
+    tokio::select! {
+        drained = timeout(limit, app.stop()) => match drained {
+            Ok(()) => info!("Stopped"),
+            Err(_) => warn!("Stopped before all was finished"),
+        },
+        _again = signals.next() => warn!("Stopped at once, as asked"),
+    }
+    match ended_early {
+        None => Ok(()),
+        Some(task) => bail!("the {task} ended, which it never should; see the log above"),
+    }
+}
+
+/// The signals that mean stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The names of the tasks, for the log and for an ordered stop.
+const INPUT: &str = "subscriber";
+const PROCESSOR: &str = "processor";
+const WEBHOOKS: &str = "webhooks output";
+const WRITER: &str = "writer to Redis";
+const API: &str = "API server";
+
+/// The running daemon.
+struct App {
+    config: Arc<Config>,
+    tasks: Tasks,
+    stop_input: CancellationToken,
+    stop_webhooks: CancellationToken,
+    stop_writer: CancellationToken,
+    stop_api: CancellationToken,
+}
+
+impl App {
+    async fn start(config: Config) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let address = (config.api.bind, config.api.port);
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("the API cannot listen on {}:{}", address.0, address.1))?;
+        let mut app = Self {
+            config: Arc::clone(&config),
+            tasks: Tasks::default(),
+            stop_input: CancellationToken::new(),
+            stop_webhooks: CancellationToken::new(),
+            stop_writer: CancellationToken::new(),
+            stop_api: CancellationToken::new(),
+        };
+
+        // First of all, and before Redis is asked for anything: what is published meanwhile waits in the queue.
+        let client = connection::client(&config.input.redis).context("the Redis server to listen to")?;
+        let (input, queue, first_try) =
+            Input::new(client, &config.input.channels, |message| mapper::look(message) == Look::Known);
+        app.tasks.spawn(INPUT, input.run(app.stop_input.clone()));
+
+        let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
+        info!(server = connection::display(&client), "Hooks are kept in Redis");
+        let store = Arc::new(Store::new(Arc::new(Connection::new(client)), &config.keys));
+        let writer = Arc::new(Writer::new(Arc::clone(&store)));
+        let journal = Journal::new(config.hooks.memory_limit, clock::unix_us());
+        let (registry, changes) =
+            Registry::new(Arc::clone(&store), Arc::clone(&writer), journal.clone(), &config.hooks);
+        let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
+        app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_webhooks.clone()));
+        {
+            let (writer, stop) = (Arc::clone(&writer), app.stop_writer.clone());
+            app.tasks.spawn(WRITER, async move { writer.run(stop).await });
+        }
+
+        let (looked, first_look) = watch::channel(false);
+        {
+            let (registry, config, stop) = (registry.clone(), Arc::clone(&config), app.stop_input.clone());
+            app.tasks.spawn(PROCESSOR, async move {
+                // Hooks before events: what is appended to the journal reaches only hooks that are known then.
+                let state = tokio::select! {
+                    state = recall(&registry, &store, &config, looked) => state,
+                    () = stop.cancelled() => return,
+                };
+                processor::run(queue, state, journal, &writer, &config.mappings).await;
+            });
+        }
+
+        // The API's first answer says that the daemon is there: by then it listens and knows its hooks, if Redis is there.
+        let started = async {
+            for mut done in [first_try, first_look] {
+                let _ = done.wait_for(|done| *done).await;
+            }
+        };
+        if timeout(START_PATIENCE, started).await.is_err() {
+            warn!("Redis is slow; the API answers before hooks are known");
+        }
+        info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
+        let stop = app.stop_api.clone();
+        app.tasks.spawn(API, async move { api::serve(listener, registry, &config, stop).await });
+        Ok(app)
+    }
+
+    /// Stops in the order in which events flow, so that nothing on its way is cut off. The API comes last.
+    async fn stop(&mut self) {
+        for (token, task) in [
+            (&self.stop_input, INPUT),
+            (&self.stop_input, PROCESSOR),
+            (&self.stop_webhooks, WEBHOOKS),
+            (&self.stop_writer, WRITER),
+            (&self.stop_api, API),
+        ] {
+            token.cancel();
+            self.tasks.ended(task).await;
+        }
+    }
+}
+
+/// Reads from Redis what it remembers, however long that takes. `looked` becomes true after the first try.
+async fn recall(registry: &Registry, store: &Store, config: &Config, looked: watch::Sender<bool>) -> State {
+    let mut wait = FIRST_WAIT;
+    let mut said_at: Option<Instant> = None;
+    loop {
+        let recalled = async {
+            store.take_over_version_2().await?;
+            let mappings = store.load_mappings().await?;
+            registry.load(&config.hooks, clock::unix_ms()).await?;
+            Ok::<_, registry::Error>(mappings)
+        };
+        match recalled.await {
+            Ok(mappings) => {
+                let state = processor::restore(mappings, fastrand::Rng::new(), clock::unix_ms());
+                let (meetings, users) = state.counts();
+                info!(meetings, users, "Meetings and users are known");
+                looked.send_replace(true);
+                return state;
+            }
+            Err(error) => {
+                looked.send_replace(true);
+                if said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                    said_at = Some(Instant::now());
+                    warn!(%error, "Hooks and meetings cannot be read yet; trying on");
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Listens to what BigBlueButton publishes.
+//!
+//! The subscriber owns its connection and waits for nobody: Redis drops a subscriber that lags. What nobody maps is
+//! thrown away after a look at its name; the rest goes into a queue that is bounded by bytes. When the connection is lost,
+//! it is made and subscribed anew, for ever. What is published meanwhile is lost to everyone who listens to Redis; it is
+//! said how long that was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use redis::Client;
+use redis::Msg;
+use redis::RedisError;
+use redis::Value;
+use redis::aio::PubSubSink;
+use redis::aio::PubSubStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use tracing::info;
+use tracing::warn;
+
+use crate::connection;
+use crate::connection::CONNECT_TIMEOUT;
+use crate::event::RawMessage;
+
+/// Most bytes of messages that wait to be mapped.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long Redis may take to confirm the subscription.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection on which nothing came for so long is asked whether it lives.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// How long it may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The first wait before a new connection; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A session that lasted so long, or brought a message, was healthy: the next waits start short again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// How often a trouble that lasts is said again.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Messages on their way from the subscriber to whoever maps them.
+#[derive(Debug)]
+pub struct Queue {
+    messages: UnboundedReceiver<(RawMessage, OwnedSemaphorePermit)>,
+}
+
+impl Queue {
+    /// The next message; `None` when the subscriber ended and all were taken.
+    pub async fn next(&mut self) -> Option<RawMessage> {
+        self.messages.recv().await.map(|(message, _)| message)
+    }
+
+    /// The next message, if it is there already.
+    pub fn next_now(&mut self) -> Option<RawMessage> {
+        self.messages.try_recv().ok().map(|(message, _)| message)
+    }
+}
+
+/// The subscriber.
+#[derive(Debug)]
+pub struct Input {
+    client: Client,
+    channels: Vec<String>,
+    patterns: Vec<String>,
+    worth_queueing: fn(&[u8]) -> bool,
+    queue: UnboundedSender<(RawMessage, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+    /// Messages dropped since the queue was last found with room.
+    dropped: u64,
+    tried: watch::Sender<bool>,
+}
+
+/// How a session ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0}")]
+    Redis(#[from] RedisError),
+    #[error("Redis did not answer in time")]
+    Silent,
+    #[error("Redis closed the connection")]
+    Closed,
+}
+
+impl Input {
+    /// A subscriber to `channels` (a name with `*`, `?` or `[` is a pattern) at `client`, and the queue that it fills with
+    /// the messages that are `worth_queueing`. The last value becomes true when a subscription was first tried, whatever
+    /// came of it.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        channels: &[String],
+        worth_queueing: fn(&[u8]) -> bool,
+    ) -> (Self, Queue, watch::Receiver<bool>) {
+        let (queue, messages) = unbounded_channel();
+        let (tried, first_try) = watch::channel(false);
+        let (patterns, channels) = channels.iter().cloned().partition(|name| name.contains(['*', '?', '[']));
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        (
+            Self { client, channels, patterns, worth_queueing, queue, room, dropped: 0, tried },
+            Queue { messages },
+            first_try,
+        )
+    }
+
+    /// Listens until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut wait = FIRST_WAIT;
+        let mut lost_at: Option<Instant> = None;
+        let mut said_at: Option<Instant> = None;
+        loop {
+            let mut healthy = false;
+            let session = self.session(&mut lost_at, &mut healthy);
+            let lost = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                lost = session => lost,
+            };
+            self.tried.send_replace(true);
+            if healthy {
+                wait = FIRST_WAIT;
+                said_at = None;
+            }
+            lost_at.get_or_insert_with(Instant::now);
+            if said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                said_at = Some(Instant::now());
+                let server = connection::display(&self.client);
+                warn!(server, error = %lost, "Not subscribed to BigBlueButton's events; trying on");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait.mul_f64(0.8 + 0.4 * fastrand::f64())) => {}
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Connects, subscribes, and listens until the connection is lost.
+    async fn session(&mut self, lost_at: &mut Option<Instant>, healthy: &mut bool) -> Lost {
+        let (sink, stream) = match self.subscribe().await {
+            Ok(halves) => halves,
+            Err(lost) => return lost,
+        };
+        let gap_ms = lost_at.take().map(|at| at.elapsed().as_millis());
+        info!(channels = self.channels.len() + self.patterns.len(), gap_ms, "Subscribed to BigBlueButton's events");
+        self.tried.send_replace(true);
+        let started = Instant::now();
+        let heard = watch::Sender::new(());
+        let lost = tokio::select! {
+            lost = keep_alive(sink, heard.subscribe()) => lost,
+            () = self.listen(stream, &heard, healthy) => Lost::Closed,
+        };
+        *healthy |= started.elapsed() >= HEALTHY_AFTER;
+        lost
+    }
+
+    async fn subscribe(&self) -> Result<(PubSubSink, PubSubStream), Lost> {
+        let connecting = timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
+        let (mut sink, stream) = connecting.await.map_err(|_| Lost::Silent)??.split();
+        let subscribing = async {
+            if !self.channels.is_empty() {
+                sink.subscribe(&self.channels).await?;
+            }
+            if !self.patterns.is_empty() {
+                sink.psubscribe(&self.patterns).await?;
+            }
+            Ok::<_, RedisError>(())
+        };
+        timeout(SUBSCRIBE_TIMEOUT, subscribing).await.map_err(|_| Lost::Silent)??;
+        Ok((sink, stream))
+    }
+
+    async fn listen(&mut self, mut stream: PubSubStream, heard: &watch::Sender<()>, healthy: &mut bool) {
+        while let Some(message) = stream.next().await {
+            heard.send_replace(());
+            *healthy = true;
+            self.take(&message);
+        }
+    }
+
+    /// Queues a message, if it is worth it and there is room.
+    fn take(&mut self, message: &Msg) {
+        // A channel that is named and matches a pattern too brings each message twice.
+        if message.from_pattern() && self.channels.iter().any(|name| name == message.get_channel_name()) {
+            return;
+        }
+        let payload = message.get_payload_bytes();
+        if !(self.worth_queueing)(payload) {
+            return;
+        }
+        let size = u32::try_from(payload.len().max(1)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(size) else {
+            if self.dropped == 0 {
+                warn!("Messages come faster than they can be mapped: the newest are dropped");
+            }
+            self.dropped += 1;
+            return;
+        };
+        if self.dropped > 0 && self.room.available_permits() > QUEUE_BYTES / 2 {
+            warn!(dropped = self.dropped, "The queue of messages has room again");
+            self.dropped = 0;
+        }
+        let message = RawMessage { bytes: Bytes::copy_from_slice(payload) };
+        if self.queue.send((message, room)).is_err() {
+            debug!("Nobody takes messages any more");
+        }
+    }
+}
+
+/// Returns when Redis is silent: nothing was heard for a while, and then it did not answer a PING.
+///
+/// Any answer will do. Under MISCONF Redis refuses PING even to a subscriber, and goes on sending messages.
+async fn keep_alive(mut sink: PubSubSink, mut heard: watch::Receiver<()>) -> Lost {
+    loop {
+        if timeout(PING_EVERY, heard.changed()).await.is_ok() {
+            continue;
+        }
+        tokio::select! {
+            _any_answer = sink.ping::<Value>() => {}
+            _message = heard.changed() => {}
+            () = tokio::time::sleep(PING_TIMEOUT) => return Lost::Silent,
+        }
+    }
+}

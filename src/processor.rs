@@ -1,0 +1,68 @@
+//! Maps messages to events, one after the other, and appends them to the journal.
+//!
+//! One task owns the state, so events are in the order in which their messages were published.
+
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tracing::debug;
+
+use crate::clock;
+use crate::config::Mappings;
+use crate::event::MappedEvent;
+use crate::event::RawMessage;
+use crate::input::Queue;
+use crate::journal::Journal;
+use crate::mapper;
+use crate::state::State;
+use crate::store::StoredMappings;
+use crate::store::Writer;
+
+/// Most messages that are mapped before their events are appended.
+const BATCH: usize = 128;
+
+/// The state that was stored. `random` makes the ids of new mappings; `now_ms` is ms since 1970.
+#[must_use]
+pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> State {
+    let mut state = State::new(random);
+    for meeting in stored.meetings {
+        let last_activity_ms = meeting.last_activity_ms.unwrap_or(now_ms);
+        state.restore_meeting(meeting.id, meeting.mapping_id, meeting.external_id, last_activity_ms);
+    }
+    for stored in stored.users {
+        state.restore_user(&stored.meeting, stored.id, stored.user, now_ms);
+    }
+    state
+}
+
+/// Maps what comes in until the queue ends.
+pub async fn run(mut queue: Queue, mut state: State, journal: Journal, writer: &Writer, settings: &Mappings) {
+    let mut sweep = tokio::time::interval(settings.cleanup_interval.max(Duration::from_millis(1)));
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            message = queue.next() => {
+                let Some(message) = message else { break };
+                let now_ms = clock::unix_ms();
+                let waiting = std::iter::from_fn(|| queue.next_now()).take(BATCH - 1);
+                let messages = std::iter::once(message).chain(waiting);
+                let events = messages.flat_map(|message| events_of(&message, &mut state, now_ms)).collect();
+                writer.changed(state.take_changes());
+                journal.append(events, now_ms);
+            }
+            _ = sweep.tick() => {
+                state.sweep(clock::unix_ms(), settings.timeout);
+                writer.changed(state.take_changes());
+            }
+        }
+    }
+    state.sweep(clock::unix_ms(), settings.timeout);
+    writer.changed(state.take_changes());
+}
+
+fn events_of(message: &RawMessage, state: &mut State, now_ms: u64) -> Vec<MappedEvent> {
+    mapper::map(message, state, now_ms).unwrap_or_else(|reason| {
+        debug!(%reason, bytes = message.bytes.len(), "A message became no event");
+        Vec::new()
+    })
+}

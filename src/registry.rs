@@ -1,0 +1,292 @@
+//! The hooks: who is to be called back. In memory for reading, written through to the store.
+//!
+//! A hook comes with its reader of the journal: from the moment its creation is answered, it misses nothing. Whoever
+//! delivers learns of hooks that come and go as [`HookChange`]s.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::unbounded_channel;
+use tracing::info;
+
+use crate::config::Hooks as Settings;
+use crate::config::IdFormat;
+use crate::event::ExternalMeetingId;
+use crate::event::HookId;
+use crate::hook::EventFilter;
+use crate::hook::Hook;
+use crate::hook::Interest;
+use crate::journal::Journal;
+use crate::journal::Reader;
+use crate::store;
+use crate::store::Store;
+use crate::store::StoredHooks;
+use crate::store::Writer;
+
+/// A hook came or went.
+#[derive(Debug)]
+pub enum HookChange {
+    /// Events that this reader reads are to be delivered to this hook.
+    Added(Arc<Hook>, Reader),
+    /// Nothing more is to be delivered to this hook.
+    Removed(HookId),
+}
+
+/// What somebody asks for who wants to be called back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHook {
+    /// Where to POST.
+    pub callback_url: String,
+    /// Only this meeting's events.
+    pub meeting: Option<ExternalMeetingId>,
+    /// Only these events, by id in lower case; empty for all.
+    pub events: Vec<String>,
+    /// Messages as published.
+    pub raw: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// There is a new hook.
+    New(Arc<Hook>),
+    /// There was one for this URL already; it is unchanged.
+    Duplicate(Arc<Hook>),
+}
+
+/// Why a hook could not be created, destroyed or listed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The hooks were not read from Redis yet.
+    #[error("the hooks were not read from Redis yet")]
+    NotReady,
+    /// There is no such hook, or it is permanent.
+    #[error("there is no such hook that could be destroyed")]
+    NotFound,
+    /// The store did not take it.
+    #[error("Redis does not take it: {0}")]
+    Store(#[from] store::Error),
+}
+
+/// The hooks. Clones are the same registry.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+    journal: Journal,
+    filter: EventFilter,
+    id_format: IdFormat,
+    /// None until they were read from Redis once.
+    hooks: RwLock<Option<HashMap<HookId, Arc<Hook>>>>,
+    /// Held while a hook is created or destroyed: one at a time, so that no URL and no number is given twice.
+    last: Mutex<Last>,
+    changes: UnboundedSender<HookChange>,
+}
+
+/// The highest values given so far.
+#[derive(Debug, Default)]
+struct Last {
+    number: u64,
+    created_ms: u64,
+}
+
+impl Last {
+    /// The time for the next hook: later than all before, so that the order of creation shows.
+    fn next_created_ms(&mut self, now_ms: u64) -> u64 {
+        self.created_ms = now_ms.max(self.created_ms + 1);
+        self.created_ms
+    }
+
+    fn next_id(&mut self, format: IdFormat) -> HookId {
+        match format {
+            IdFormat::Uuid => uuid::Uuid::new_v4().to_string().into(),
+            IdFormat::Number => {
+                self.number += 1;
+                self.number.to_string().into()
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// A registry that knows no hooks before [`Registry::load`], and whom to tell of its changes.
+    #[must_use]
+    pub fn new(
+        store: Arc<Store>,
+        writer: Arc<Writer>,
+        journal: Journal,
+        settings: &Settings,
+    ) -> (Self, UnboundedReceiver<HookChange>) {
+        let (changes, receiver) = unbounded_channel();
+        let shared = Shared {
+            store,
+            writer,
+            journal,
+            filter: EventFilter::new(&settings.include_events, &settings.exclude_events),
+            id_format: settings.id_format,
+            hooks: RwLock::new(None),
+            last: Mutex::default(),
+            changes,
+        };
+        (Self { shared: Arc::new(shared) }, receiver)
+    }
+
+    /// Reads the hooks from the store, and makes the permanent ones those of the configuration.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written; then no hooks are known still.
+    pub async fn load(&self, settings: &Settings, now_ms: u64) -> Result<(), Error> {
+        let mut last = self.shared.last.lock().await;
+        let StoredHooks { mut hooks, counter } = self.shared.store.load_hooks().await?;
+        hooks.sort_by_key(Hook::list_order);
+        let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
+        last.number = numbers.chain([counter]).max().unwrap_or(0);
+        last.created_ms = hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0);
+        self.reconcile_permanent(&mut hooks, settings, &mut last, now_ms).await?;
+        info!(hooks = hooks.len(), "Hooks are known");
+        let hooks: Vec<_> = hooks.into_iter().map(Arc::new).collect();
+        for hook in &hooks {
+            self.announce(hook, self.reader(hook));
+        }
+        *self.write() = Some(hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect());
+        Ok(())
+    }
+
+    /// Permanent hooks are those of the configuration: added, changed and removed there means so here.
+    async fn reconcile_permanent(
+        &self,
+        hooks: &mut Vec<Hook>,
+        settings: &Settings,
+        last: &mut Last,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let store = &self.shared.store;
+        let configured = |hook: &Hook| settings.permanent.iter().any(|permanent| permanent.url == hook.callback_url);
+        for gone in hooks.extract_if(.., |hook| hook.permanent && !configured(hook)) {
+            store.remove_hook(&gone.id).await?;
+            info!(hook.id = %gone.id, "A permanent hook is no longer configured; it is removed");
+        }
+        for permanent in &settings.permanent {
+            let known = hooks.iter_mut().find(|hook| hook.callback_url == permanent.url);
+            let wanted = Hook {
+                id: known.as_ref().map_or_else(|| last.next_id(self.shared.id_format), |hook| hook.id.clone()),
+                created_ms: known.as_ref().map_or_else(|| last.next_created_ms(now_ms), |hook| hook.created_ms),
+                callback_url: permanent.url.clone(),
+                meeting: None,
+                events: Vec::new(),
+                permanent: true,
+                raw: permanent.raw,
+            };
+            if known.as_deref() == Some(&wanted) {
+                continue;
+            }
+            store.put_hook(&wanted, last.number).await?;
+            match known {
+                Some(hook) => *hook = wanted,
+                None => hooks.push(wanted),
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a hook, unless there is one for its URL. It is stored when this returns.
+    ///
+    /// # Errors
+    /// If the hooks are not known yet, or the store does not take it; then there is no such hook.
+    pub async fn create(&self, new: NewHook, now_ms: u64) -> Result<Created, Error> {
+        let mut last = self.shared.last.lock().await;
+        if let Some(known) = self.find(|hook| hook.callback_url == new.callback_url)? {
+            return Ok(Created::Duplicate(known));
+        }
+        last.number = last.number.max(self.shared.store.hook_counter().await?);
+        let hook = Arc::new(Hook {
+            id: last.next_id(self.shared.id_format),
+            callback_url: new.callback_url,
+            meeting: new.meeting,
+            events: new.events,
+            permanent: false,
+            raw: new.raw,
+            created_ms: last.next_created_ms(now_ms),
+        });
+        let reader = self.reader(&hook);
+        if let Err(error) = self.shared.store.put_hook(&hook, last.number).await {
+            // It may be stored all the same; nobody was told of it, so it must not come back after a restart.
+            self.shared.writer.hook_gone(&hook.id);
+            return Err(error.into());
+        }
+        self.write().get_or_insert_default().insert(hook.id.clone(), Arc::clone(&hook));
+        self.announce(&hook, reader);
+        Ok(Created::New(hook))
+    }
+
+    /// Destroys a hook that is not permanent. The store has forgotten it when this returns.
+    ///
+    /// # Errors
+    /// If the hooks are not known yet, there is no such hook, or the store does not take it.
+    pub async fn destroy(&self, id: &str) -> Result<(), Error> {
+        let _one_at_a_time = self.shared.last.lock().await;
+        let hook = self.find(|hook| hook.id.as_str() == id && !hook.permanent)?.ok_or(Error::NotFound)?;
+        self.shared.store.remove_hook(&hook.id).await?;
+        self.forget(&hook.id);
+        Ok(())
+    }
+
+    /// Removes a hook whose receiver is given up: at once in memory, in Redis as soon as it can be.
+    pub fn give_up(&self, id: &HookId) {
+        self.forget(id);
+        self.shared.writer.hook_gone(id);
+    }
+
+    /// The hooks in the order created: all, or those that get events of `meeting` (its own and the global ones).
+    ///
+    /// # Errors
+    /// If the hooks are not known yet.
+    pub fn list(&self, meeting: Option<&str>) -> Result<Vec<Arc<Hook>>, Error> {
+        let hooks = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        let gets = |hook: &Hook| match (meeting, &hook.meeting) {
+            (Some(wanted), Some(own)) => own.as_str() == wanted,
+            _ => true,
+        };
+        let known = hooks.as_ref().ok_or(Error::NotReady)?;
+        let mut listed: Vec<_> = known.values().filter(|hook| gets(hook)).cloned().collect();
+        listed.sort_by_key(|hook| hook.list_order());
+        Ok(listed)
+    }
+
+    fn find(&self, is_it: impl Fn(&Hook) -> bool) -> Result<Option<Arc<Hook>>, Error> {
+        let hooks = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(hooks.as_ref().ok_or(Error::NotReady)?.values().find(|hook| is_it(hook)).cloned())
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Option<HashMap<HookId, Arc<Hook>>>> {
+        self.shared.hooks.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, id: &HookId) {
+        self.write().get_or_insert_default().remove(id);
+        self.tell(HookChange::Removed(id.clone()));
+    }
+
+    fn reader(&self, hook: &Hook) -> Reader {
+        self.shared.journal.reader(Interest::of(hook, &self.shared.filter))
+    }
+
+    fn announce(&self, hook: &Arc<Hook>, reader: Reader) {
+        self.tell(HookChange::Added(Arc::clone(hook), reader));
+    }
+
+    fn tell(&self, change: HookChange) {
+        // Nobody listens any more while the daemon stops.
+        let _ = self.shared.changes.send(change);
+    }
+}

@@ -1,0 +1,216 @@
+//! Everything that reads or writes Redis keys of hooks and mappings.
+//!
+//! A collection is a SET of ids and a HASH for each id, as the Node daemon keeps them. [`format`] says what stands in the
+//! hashes. Hooks are written through, before anybody is told; mappings are written behind, by [`writer`].
+
+mod format;
+mod version2;
+mod writer;
+
+use std::sync::Arc;
+
+use redis::Pipeline;
+use redis::RedisError;
+use redis::RedisResult;
+use tracing::warn;
+
+use crate::config::RedisKeys;
+use crate::connection::Connection;
+use crate::event::HookId;
+use crate::hook::Hook;
+use crate::state::Change;
+use crate::store::format::Fields;
+pub use crate::store::format::StoredMeeting;
+pub use crate::store::format::StoredUser;
+use crate::store::format::Written;
+pub use crate::store::writer::Writer;
+
+/// The highest number that a hook was ever given.
+const COUNTER: &str = "bigbluebutton:webhooks:out:nextHookId";
+
+/// How many hashes are asked for at once.
+const CHUNK: usize = 500;
+
+/// What went wrong with Redis.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] RedisError);
+
+/// The keys of hooks and mappings in Redis.
+#[derive(Debug)]
+pub struct Store {
+    connection: Arc<Connection>,
+    hooks: Collection,
+    meetings: Collection,
+    users: Collection,
+}
+
+/// Everything about hooks that Redis remembers.
+#[derive(Debug, Default)]
+pub struct StoredHooks {
+    /// The hooks that could be read.
+    pub hooks: Vec<Hook>,
+    /// The highest number that a hook was given, as far as Redis knows.
+    pub counter: u64,
+}
+
+/// Everything about meetings and users that Redis remembers.
+#[derive(Debug, Default)]
+pub struct StoredMappings {
+    /// The meetings.
+    pub meetings: Vec<StoredMeeting>,
+    /// The users, in the order joined.
+    pub users: Vec<StoredUser>,
+}
+
+/// A SET of ids, and a HASH for each.
+#[derive(Clone, Debug)]
+struct Collection {
+    set: String,
+    prefix: String,
+}
+
+impl Collection {
+    fn new(set: &str, prefix: &str) -> Self {
+        Self { set: set.to_owned(), prefix: prefix.to_owned() }
+    }
+
+    fn key(&self, id: &str) -> String {
+        format!("{}:{id}", self.prefix)
+    }
+
+    /// Adds the commands that make `fields` the whole hash of `id`.
+    fn put(&self, commands: &mut Pipeline, id: &str, fields: &Written) {
+        let key = self.key(id);
+        commands.sadd(&self.set, id).ignore().del(&key).ignore().hset_multiple(&key, fields).ignore();
+    }
+
+    /// Adds the commands that forget `id`.
+    fn remove(&self, commands: &mut Pipeline, id: &str) {
+        commands.srem(&self.set, id).ignore().del(self.key(id)).ignore();
+    }
+
+    /// Reads every hash. One that is missing, or is none, is left out with a warning.
+    async fn load(&self, connection: &Connection) -> RedisResult<Vec<(String, Fields)>> {
+        let (mut ids,): (Vec<String>,) = connection.run(redis::pipe().smembers(&self.set)).await?;
+        ids.sort_unstable();
+        let mut loaded = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let mut commands = redis::pipe();
+            commands.ignore_errors();
+            for id in chunk {
+                commands.hgetall(self.key(id));
+            }
+            let hashes: Vec<RedisResult<Fields>> = connection.run(&commands).await?;
+            for (id, fields) in chunk.iter().zip(hashes) {
+                match fields {
+                    Ok(fields) if fields.is_empty() => warn!(key = self.key(id), "Redis names this key, but has none"),
+                    Ok(fields) => loaded.push((id.clone(), fields)),
+                    Err(error) => warn!(key = self.key(id), %error, "This key in Redis cannot be read; it is left out"),
+                }
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+impl Store {
+    /// The store behind `connection`, under `keys`.
+    #[must_use]
+    pub fn new(connection: Arc<Connection>, keys: &RedisKeys) -> Self {
+        Self {
+            connection,
+            hooks: Collection::new(&keys.hooks, &keys.hook_prefix),
+            meetings: Collection::new(&keys.mappings, &keys.mapping_prefix),
+            users: Collection::new(&keys.user_maps, &keys.user_map_prefix),
+        }
+    }
+
+    /// Reads the hooks.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses.
+    pub async fn load_hooks(&self) -> Result<StoredHooks, Error> {
+        let hashes = self.hooks.load(&self.connection).await?;
+        let (counter,): (Option<String>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
+        Ok(StoredHooks {
+            hooks: readable(&self.hooks, hashes, format::hook),
+            counter: counter.and_then(|counter| counter.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// Reads meetings and users.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses.
+    pub async fn load_mappings(&self) -> Result<StoredMappings, Error> {
+        let meetings = self.meetings.load(&self.connection).await?;
+        let users = self.users.load(&self.connection).await?;
+        let mut users = readable(&self.users, users, format::user);
+        users.sort_by_key(|stored| stored.user.joined);
+        Ok(StoredMappings { meetings: readable(&self.meetings, meetings, format::meeting), users })
+    }
+
+    /// The highest number that a hook was given, as far as Redis knows.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses.
+    pub async fn hook_counter(&self) -> Result<u64, Error> {
+        let (counter,): (Option<u64>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
+        Ok(counter.unwrap_or(0))
+    }
+
+    /// Stores a hook, and the highest number given so far, in one transaction.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses; if the connection broke, the hook may be stored all the same.
+    pub async fn put_hook(&self, hook: &Hook, counter: u64) -> Result<(), Error> {
+        let mut commands = redis::pipe();
+        commands.atomic();
+        self.hooks.put(&mut commands, hook.id.as_str(), &format::of_hook(hook));
+        commands.set(COUNTER, counter).ignore();
+        Ok(self.connection.run(&commands).await?)
+    }
+
+    /// Forgets a hook.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses; if the connection broke, the hook may be gone all the same.
+    pub async fn remove_hook(&self, id: &HookId) -> Result<(), Error> {
+        let mut commands = redis::pipe();
+        commands.atomic();
+        self.hooks.remove(&mut commands, id.as_str());
+        Ok(self.connection.run(&commands).await?)
+    }
+
+    /// Adds the commands that repeat a change of the state.
+    fn repeat(&self, commands: &mut Pipeline, change: &Change) {
+        match change {
+            Change::PutMeeting(id, meeting) => {
+                let stored = StoredMeeting::of(id, meeting);
+                self.meetings.put(commands, &stored.mapping_id, &format::of_meeting(&stored));
+            }
+            Change::RemoveMeeting(mapping_id) => self.meetings.remove(commands, mapping_id),
+            Change::PutUser(meeting, id, user) => {
+                self.users.put(commands, &user.mapping_id, &format::of_user(meeting, id, user));
+            }
+            Change::RemoveUser(mapping_id) => self.users.remove(commands, mapping_id),
+        }
+    }
+}
+
+/// The hashes that make sense; a warning for each other.
+fn readable<T>(
+    collection: &Collection,
+    hashes: Vec<(String, Fields)>,
+    read: impl Fn(&str, &Fields) -> Option<T>,
+) -> Vec<T> {
+    let one = |(id, fields): (String, Fields)| {
+        let stored = read(&id, &fields);
+        if stored.is_none() {
+            warn!(key = collection.key(&id), "This hash in Redis lacks what it is about; it is left out");
+        }
+        stored
+    };
+    hashes.into_iter().filter_map(one).collect()
+}

@@ -1,0 +1,169 @@
+//! The exact request of a callback. Pure.
+//!
+//! The body is a form of three fields in a fixed order; the checksum covers the URL as registered and the body as sent,
+//! byte for byte, so a receiver can check it without parsing anything.
+
+use serde::Serialize;
+use url::form_urlencoded;
+
+use crate::checksum::Algorithm;
+use crate::config::Bbb;
+use crate::config::ChecksumFormat;
+use crate::config::Hooks;
+use crate::config::Secret;
+
+/// The media type of every callback's body.
+pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded;charset=UTF-8";
+
+/// How far a hook's timestamps may run ahead of the clock to keep growing, in ms.
+const AHEAD_MS: u64 = 1000;
+
+/// What a receiver can tell by that a callback comes from this server.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A checksum in the URL.
+    Checksum(Algorithm, ChecksumFormat),
+    /// `Authorization: Bearer <secret>`.
+    Bearer,
+}
+
+/// Builds callbacks the way the configuration says.
+#[derive(Clone, Debug)]
+pub struct CallbackBuilder {
+    domain: String,
+    secret: Secret,
+    proof: Proof,
+}
+
+/// A callback, ready to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// Where to POST it: the registered URL, and the checksum if there is one.
+    pub url: String,
+    /// Its body, of type [`CONTENT_TYPE`].
+    pub body: String,
+    /// The value of its `Authorization` header, if it has one.
+    pub authorization: Option<Secret>,
+}
+
+impl CallbackBuilder {
+    /// A builder with the domain, the secret and the kind of proof that are configured.
+    #[must_use]
+    pub fn new(bbb: &Bbb, hooks: &Hooks) -> Self {
+        let proof = match bbb.bearer_auth {
+            true => Proof::Bearer,
+            false => Proof::Checksum(hooks.checksum_algorithm, hooks.checksum_format),
+        };
+        Self { domain: bbb.server_domain.clone(), secret: bbb.shared_secret.clone(), proof }
+    }
+
+    /// The callback to `callback_url` (as registered) with `events` (JSON texts), built at `timestamp` (ms since 1970).
+    #[must_use]
+    pub fn build(&self, callback_url: &str, events: &[&str], timestamp: u64) -> Callback {
+        let event = format!("[{}]", events.join(","));
+        let body = form_urlencoded::Serializer::new(String::with_capacity(event.len() * 2 + 64))
+            .append_pair("domain", &self.domain)
+            .append_pair("event", &event)
+            .append_pair("timestamp", &timestamp.to_string())
+            .finish();
+        let (url, authorization) = match self.proof {
+            Proof::Bearer => (callback_url.to_owned(), Some(Secret::new(format!("Bearer {}", self.secret.expose())))),
+            Proof::Checksum(algorithm, format) => {
+                let checksum = self.checksum(algorithm, format, callback_url, &event, timestamp, &body);
+                (with_parameter(callback_url, "checksum", &checksum), None)
+            }
+        };
+        Callback { url, body, authorization }
+    }
+
+    fn checksum(
+        &self,
+        algorithm: Algorithm,
+        format: ChecksumFormat,
+        callback_url: &str,
+        event: &str,
+        timestamp: u64,
+        body: &str,
+    ) -> String {
+        /// What version 2 of the Node daemon signed, in its order.
+        #[derive(Serialize)]
+        struct Version2<'a> {
+            event: &'a str,
+            timestamp: u64,
+            domain: &'a str,
+        }
+
+        let secret = self.secret.expose().as_bytes();
+        match format {
+            ChecksumFormat::Form => algorithm.hex_digest(&[callback_url.as_bytes(), body.as_bytes(), secret]),
+            ChecksumFormat::Json => {
+                let signed = Version2 { event, timestamp, domain: &self.domain };
+                let signed = serde_json::to_vec(&signed).expect("texts and a number are always JSON");
+                algorithm.hex_digest(&[callback_url.as_bytes(), &signed, secret])
+            }
+        }
+    }
+}
+
+/// The URL with one more parameter, otherwise byte for byte.
+fn with_parameter(url: &str, name: &str, value: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{name}={value}")
+}
+
+/// The timestamp of a hook's next callback: the clock, but later than the `last` one, as the documentation promises.
+/// Above 1,000 callbacks a second it cannot be both close to the clock and later: then it repeats.
+#[must_use]
+pub fn next_timestamp(now_ms: u64, last: u64) -> u64 {
+    let later = now_ms.max(last + 1);
+    if later <= now_ms + AHEAD_MS { later } else { last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder(proof: Proof) -> CallbackBuilder {
+        CallbackBuilder { domain: "bbb.example.com".to_owned(), secret: Secret::new("s3cret"), proof }
+    }
+
+    #[test]
+    fn the_body_is_a_form_in_a_fixed_order() {
+        let callback = builder(Proof::Bearer).build("http://h/x", &[r#"{"a":"ü b+*-._~"}"#, "{}"], 1_763_990_000_123);
+        assert_eq!(
+            callback.body,
+            "domain=bbb.example.com&event=%5B%7B%22a%22%3A%22%C3%BC+b%2B*-._%7E%22%7D%2C%7B%7D%5D&timestamp=1763990000123"
+        );
+        assert_eq!(callback.url, "http://h/x");
+        assert_eq!(callback.authorization.unwrap().expose(), "Bearer s3cret");
+    }
+
+    #[test]
+    fn the_checksum_covers_url_body_and_secret() {
+        for algorithm in Algorithm::ALL {
+            let callback =
+                builder(Proof::Checksum(algorithm, ChecksumFormat::Form)).build("http://h/x?a=ü", &["{}"], 1);
+            let checksum = algorithm.hex_digest(&["http://h/x?a=ü".as_bytes(), callback.body.as_bytes(), b"s3cret"]);
+            assert_eq!(callback.url, format!("http://h/x?a=ü&checksum={checksum}"));
+            assert_eq!(callback.authorization, None);
+        }
+    }
+
+    #[test]
+    fn version_2_signed_json() {
+        let callback =
+            builder(Proof::Checksum(Algorithm::Sha1, ChecksumFormat::Json)).build("http://h/x", &[r#"{"a":1}"#], 1);
+        let signed = r#"{"event":"[{\"a\":1}]","timestamp":1,"domain":"bbb.example.com"}"#;
+        let checksum = Algorithm::Sha1.hex_digest(&[b"http://h/x", signed.as_bytes(), b"s3cret"]);
+        assert_eq!(callback.url, format!("http://h/x?checksum={checksum}"));
+    }
+
+    #[test]
+    fn timestamps_grow_and_stay_near_the_clock() {
+        assert_eq!(next_timestamp(5000, 0), 5000);
+        assert_eq!(next_timestamp(5000, 5000), 5001);
+        assert_eq!(next_timestamp(5000, 5999), 6000);
+        assert_eq!(next_timestamp(5000, 6000), 6000);
+        assert_eq!(next_timestamp(5000, 9000), 9000, "a clock that was set back does not make them shrink");
+    }
+}

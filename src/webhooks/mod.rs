@@ -1,0 +1,87 @@
+//! The webhooks output: a deliverer for each hook, for as long as the hook exists.
+//!
+//! [`deliverer`] is the loop; what it decides by is pure: [`lanes`] (what goes next), [`callback`] (the exact request),
+//! [`retry`] (what an answer means). [`sender`] makes one attempt.
+
+pub mod callback;
+mod deliverer;
+pub mod lanes;
+pub mod retry;
+mod sender;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::event::HookId;
+use crate::registry::HookChange;
+use crate::registry::Registry;
+use crate::webhooks::callback::CallbackBuilder;
+use crate::webhooks::deliverer::Deliverer;
+use crate::webhooks::deliverer::Shared;
+use crate::webhooks::sender::Sender;
+
+/// Starts and stops deliverers as hooks come and go.
+pub struct Webhooks {
+    shared: Arc<Shared>,
+    deliverers: JoinSet<()>,
+    running: HashMap<HookId, CancellationToken>,
+}
+
+impl Webhooks {
+    /// An output without deliverers. They give hooks up through `registry`.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: &Config, registry: Registry) -> reqwest::Result<Self> {
+        let shared = Shared {
+            settings: config.hooks.clone(),
+            builder: CallbackBuilder::new(&config.bbb, &config.hooks),
+            sender: Sender::new(config.hooks.request_timeout)?,
+            registry,
+        };
+        Ok(Self { shared: Arc::new(shared), deliverers: JoinSet::new(), running: HashMap::new() })
+    }
+
+    /// Delivers until told to stop; attempts in flight are finished then.
+    pub async fn run(mut self, mut changes: UnboundedReceiver<HookChange>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                change = changes.recv() => match change {
+                    Some(HookChange::Added(hook, reader)) => {
+                        let deliverer = Deliverer::new(Arc::clone(&hook), reader, Arc::clone(&self.shared));
+                        let token = stop.child_token();
+                        self.running.insert(hook.id.clone(), token.clone());
+                        self.deliverers.spawn(deliverer.run(token));
+                    }
+                    Some(HookChange::Removed(id)) => {
+                        if let Some(token) = self.running.remove(&id) {
+                            token.cancel();
+                        }
+                    }
+                    None => break,
+                },
+                Some(ended) = self.deliverers.join_next() => resume_panic(ended),
+            }
+        }
+        stop.cancel();
+        while let Some(ended) = self.deliverers.join_next().await {
+            resume_panic(ended);
+        }
+    }
+}
+
+/// A deliverer that panicked would leave a hook without callbacks in silence: its panic is this output's.
+fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
