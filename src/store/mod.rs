@@ -1,6 +1,6 @@
 //! Everything that reads or writes Redis keys of hooks and mappings.
 //!
-//! A collection is a SET of ids and a HASH for each id, as the Node daemon keeps them. [`format`] says what stands in the
+//! A collection is a SET of ids and a HASH for each id, as the Node daemon keeps them. [`mod@format`] says what stands in the
 //! hashes. Hooks are written through, before anybody is told; mappings are written behind, by [`writer`].
 
 mod format;
