@@ -74,6 +74,12 @@ impl EventId {
     }
 }
 
+impl From<&str> for EventId {
+    fn from(id: &str) -> Self {
+        Self(Cow::Owned(id.to_owned()))
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -122,12 +128,14 @@ pub enum RawForm {
 }
 
 /// An event that was accepted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its number in the journal. Grows, never used twice.
     pub number: u64,
     /// When it was accepted, in ms since 1970.
     pub accepted_ms: u64,
+    /// Only for this hook, and past its filters; none for all whom it concerns.
+    pub to: Option<HookId>,
     /// What happened.
     pub mapped: MappedEvent,
 }

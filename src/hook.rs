@@ -57,6 +57,8 @@ impl EventFilter {
 /// What a reader of the journal wants to see of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interest {
+    /// The hook: what is addressed to it passes all filters, what is addressed to others does not concern it.
+    hook: HookId,
     /// Only this meeting's events; none for those of all meetings.
     pub meeting: Option<ExternalMeetingId>,
     /// Only these ids, in lower case; empty for all.
@@ -70,12 +72,21 @@ impl Interest {
     /// What `hook` wants of the events that `filter` lets out.
     #[must_use]
     pub fn of(hook: &Hook, filter: &EventFilter) -> Self {
-        Self { meeting: hook.meeting.clone(), events: hook.events.clone(), raw: hook.raw, filter: filter.clone() }
+        Self {
+            hook: hook.id.clone(),
+            meeting: hook.meeting.clone(),
+            events: hook.events.clone(),
+            raw: hook.raw,
+            filter: filter.clone(),
+        }
     }
 
     /// Whether the event is one of those wanted.
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
+        if let Some(to) = &event.to {
+            return *to == self.hook;
+        }
         let mapped = &event.mapped;
         if self.meeting.is_some() && self.meeting != mapped.external_meeting {
             return false;
@@ -100,6 +111,7 @@ mod tests {
         Event {
             number: 1,
             accepted_ms: 0,
+            to: None,
             mapped: MappedEvent {
                 id: EventId::built_in(id),
                 meeting: Some("int".into()),
@@ -112,6 +124,7 @@ mod tests {
 
     fn interest(meeting: Option<&str>, events: &[&str], raw: bool) -> Interest {
         Interest {
+            hook: "1".into(),
             meeting: meeting.map(Into::into),
             events: events.iter().map(|e| (*e).to_owned()).collect(),
             raw,

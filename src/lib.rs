@@ -22,6 +22,7 @@
 
 pub mod api;
 pub mod app;
+pub mod books;
 pub mod checksum;
 pub mod cli;
 pub mod clock;

@@ -1,7 +1,11 @@
 //! Maps messages to events, one after the other, and appends them to the journal.
 //!
-//! One task owns the state, so events are in the order in which their messages were published.
+//! One task changes the state, so events are in the order in which their messages were published. The state is shared only
+//! so that all of it can be written to a Redis that lost it.
 
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -16,7 +20,7 @@ use crate::journal::Journal;
 use crate::mapper;
 use crate::state::State;
 use crate::store::StoredMappings;
-use crate::store::Writer;
+use crate::store::WriteBehind;
 
 /// Most messages that are mapped before their events are appended.
 const BATCH: usize = 128;
@@ -36,7 +40,7 @@ pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> St
 }
 
 /// Maps what comes in until the queue ends.
-pub async fn run(mut queue: Queue, mut state: State, journal: Journal, writer: &Writer, settings: &Mappings) {
+pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: Journal, behind: &WriteBehind, settings: &Mappings) {
     let mut sweep = tokio::time::interval(settings.cleanup_interval.max(Duration::from_millis(1)));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -46,18 +50,28 @@ pub async fn run(mut queue: Queue, mut state: State, journal: Journal, writer: &
                 let now_ms = clock::unix_ms();
                 let waiting = std::iter::from_fn(|| queue.next_now()).take(BATCH - 1);
                 let messages = std::iter::once(message).chain(waiting);
+                let mut state = lock(state);
                 let events = messages.flat_map(|message| events_of(&message, &mut state, now_ms)).collect();
-                writer.changed(state.take_changes());
+                behind.changed(state.take_changes());
                 journal.append(events, now_ms);
             }
             _ = sweep.tick() => {
-                state.sweep(clock::unix_ms(), settings.timeout);
-                writer.changed(state.take_changes());
+                sweep_out(&mut lock(state), behind, settings);
+                journal.nudge();
             }
         }
     }
+    sweep_out(&mut lock(state), behind, settings);
+    journal.nudge();
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn sweep_out(state: &mut State, behind: &WriteBehind, settings: &Mappings) {
     state.sweep(clock::unix_ms(), settings.timeout);
-    writer.changed(state.take_changes());
+    behind.changed(state.take_changes());
 }
 
 fn events_of(message: &RawMessage, state: &mut State, now_ms: u64) -> Vec<MappedEvent> {

@@ -5,9 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex as StdMutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
+use redis::Pipeline;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,23 +20,29 @@ use tracing::info;
 
 use crate::config::Hooks as Settings;
 use crate::config::IdFormat;
+use crate::event::Event;
 use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::hook::EventFilter;
 use crate::hook::Hook;
 use crate::hook::Interest;
 use crate::journal::Journal;
+use crate::journal::NotStored;
 use crate::journal::Reader;
+use crate::journal::cursor::Cursor;
+use crate::state::Change;
 use crate::store;
 use crate::store::Store;
 use crate::store::StoredHooks;
-use crate::store::Writer;
+use crate::store::WriteBehind;
 
 /// A hook came or went.
 #[derive(Debug)]
 pub enum HookChange {
     /// Events that this reader reads are to be delivered to this hook.
     Added(Arc<Hook>, Reader),
+    /// Somebody asked for this hook again: its receiver is worth a try at once.
+    WantedAgain(HookId),
     /// Nothing more is to be delivered to this hook.
     Removed(HookId),
 }
@@ -68,9 +78,12 @@ pub enum Error {
     /// There is no such hook, or it is permanent.
     #[error("there is no such hook that could be destroyed")]
     NotFound,
-    /// The store did not take it.
-    #[error("Redis does not take it: {0}")]
+    /// Redis cannot be read.
+    #[error("Redis cannot be read: {0}")]
     Store(#[from] store::Error),
+    /// Redis does not take it.
+    #[error("Redis does not take it: {0}")]
+    NotStored(#[from] NotStored),
 }
 
 /// The hooks. Clones are the same registry.
@@ -82,7 +95,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Shared {
     store: Arc<Store>,
-    writer: Arc<Writer>,
+    behind: Arc<WriteBehind>,
     journal: Journal,
     filter: EventFilter,
     id_format: IdFormat,
@@ -90,6 +103,10 @@ struct Shared {
     hooks: RwLock<Option<HashMap<HookId, Arc<Hook>>>>,
     /// Held while a hook is created or destroyed: one at a time, so that no URL and no number is given twice.
     last: Mutex<Last>,
+    /// The hook that is being stored: Redis may have it already.
+    creating: StdMutex<Option<Arc<Hook>>>,
+    /// The highest number given so far, for those who cannot wait for `last`.
+    highest: AtomicU64,
     changes: UnboundedSender<HookChange>,
 }
 
@@ -123,14 +140,16 @@ impl Registry {
     #[must_use]
     pub fn new(
         store: Arc<Store>,
-        writer: Arc<Writer>,
+        behind: Arc<WriteBehind>,
         journal: Journal,
         settings: &Settings,
     ) -> (Self, UnboundedReceiver<HookChange>) {
         let (changes, receiver) = unbounded_channel();
         let shared = Shared {
             store,
-            writer,
+            behind,
+            creating: StdMutex::new(None),
+            highest: AtomicU64::new(0),
             journal,
             filter: EventFilter::new(&settings.include_events, &settings.exclude_events),
             id_format: settings.id_format,
@@ -141,11 +160,17 @@ impl Registry {
         (Self { shared: Arc::new(shared) }, receiver)
     }
 
-    /// Reads the hooks from the store, and makes the permanent ones those of the configuration.
+    /// Reads the hooks from the store, and makes the permanent ones those of the configuration. They go on from their
+    /// `cursors`; those without one start at the journal's end.
     ///
     /// # Errors
     /// If the store cannot be read or written; then no hooks are known still.
-    pub async fn load(&self, settings: &Settings, now_ms: u64) -> Result<(), Error> {
+    pub async fn load(
+        &self,
+        settings: &Settings,
+        mut cursors: HashMap<HookId, Cursor>,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let mut last = self.shared.last.lock().await;
         let StoredHooks { mut hooks, counter } = self.shared.store.load_hooks().await?;
         hooks.sort_by_key(Hook::list_order);
@@ -153,10 +178,19 @@ impl Registry {
         last.number = numbers.chain([counter]).max().unwrap_or(0);
         last.created_ms = hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0);
         self.reconcile_permanent(&mut hooks, settings, &mut last, now_ms).await?;
+        self.shared.highest.store(last.number, Relaxed);
         info!(hooks = hooks.len(), "Hooks are known");
         let hooks: Vec<_> = hooks.into_iter().map(Arc::new).collect();
         for hook in &hooks {
-            self.announce(hook, self.reader(hook));
+            let interest = self.interest(hook);
+            let reader = match cursors.remove(&hook.id) {
+                Some(cursor) => self.shared.journal.reader_from(hook.id.clone(), interest, cursor),
+                None => self.shared.journal.reader(hook.id.clone(), interest),
+            };
+            self.announce(hook, reader);
+        }
+        for orphan in cursors.keys() {
+            self.shared.journal.forget(orphan);
         }
         *self.write() = Some(hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect());
         Ok(())
@@ -173,7 +207,7 @@ impl Registry {
         let store = &self.shared.store;
         let configured = |hook: &Hook| settings.permanent.iter().any(|permanent| permanent.url == hook.callback_url);
         for gone in hooks.extract_if(.., |hook| hook.permanent && !configured(hook)) {
-            store.remove_hook(&gone.id).await?;
+            store.carry_out(store.remove_hook(&gone.id)).await?;
             info!(hook.id = %gone.id, "A permanent hook is no longer configured; it is removed");
         }
         for permanent in &settings.permanent {
@@ -190,7 +224,7 @@ impl Registry {
             if known.as_deref() == Some(&wanted) {
                 continue;
             }
-            store.put_hook(&wanted, last.number).await?;
+            store.carry_out(store.put_hook(&wanted, last.number)).await?;
             match known {
                 Some(hook) => *hook = wanted,
                 None => hooks.push(wanted),
@@ -206,6 +240,7 @@ impl Registry {
     pub async fn create(&self, new: NewHook, now_ms: u64) -> Result<Created, Error> {
         let mut last = self.shared.last.lock().await;
         if let Some(known) = self.find(|hook| hook.callback_url == new.callback_url)? {
+            self.tell(HookChange::WantedAgain(known.id.clone()));
             return Ok(Created::Duplicate(known));
         }
         last.number = last.number.max(self.shared.store.hook_counter().await?);
@@ -218,13 +253,21 @@ impl Registry {
             raw: new.raw,
             created_ms: last.next_created_ms(now_ms),
         });
-        let reader = self.reader(&hook);
-        if let Err(error) = self.shared.store.put_hook(&hook, last.number).await {
+        let reader = self.shared.journal.reader(hook.id.clone(), self.interest(&hook));
+        *self.creating() = Some(Arc::clone(&hook));
+        self.shared.highest.store(last.number, Relaxed);
+        let commands = self.shared.store.put_hook(&hook, last.number);
+        let cursor = (hook.id.clone(), reader.start().clone());
+        let stored = self.shared.journal.store(commands, Some(cursor)).await;
+        if stored.is_ok() {
+            self.write().get_or_insert_default().insert(hook.id.clone(), Arc::clone(&hook));
+        }
+        *self.creating() = None;
+        if let Err(error) = stored {
             // It may be stored all the same; nobody was told of it, so it must not come back after a restart.
-            self.shared.writer.hook_gone(&hook.id);
+            self.leave_no_trace(&hook.id);
             return Err(error.into());
         }
-        self.write().get_or_insert_default().insert(hook.id.clone(), Arc::clone(&hook));
         self.announce(&hook, reader);
         Ok(Created::New(hook))
     }
@@ -236,15 +279,30 @@ impl Registry {
     pub async fn destroy(&self, id: &str) -> Result<(), Error> {
         let _one_at_a_time = self.shared.last.lock().await;
         let hook = self.find(|hook| hook.id.as_str() == id && !hook.permanent)?.ok_or(Error::NotFound)?;
-        self.shared.store.remove_hook(&hook.id).await?;
-        self.forget(&hook.id);
+        self.shared.journal.store(self.shared.store.remove_hook(&hook.id), None).await?;
+        self.give_up(&hook.id);
         Ok(())
     }
 
     /// Removes a hook whose receiver is given up: at once in memory, in Redis as soon as it can be.
     pub fn give_up(&self, id: &HookId) {
-        self.forget(id);
-        self.shared.writer.hook_gone(id);
+        self.write().get_or_insert_default().remove(id);
+        self.leave_no_trace(id);
+        self.tell(HookChange::Removed(id.clone()));
+    }
+
+    /// Puts an event of a hook aside that its receiver refuses; `reason` says how, `now_ms` is ms since 1970.
+    pub fn park(&self, id: &HookId, event: &Event, reason: &str, now_ms: u64) {
+        self.shared.behind.park(id, event, reason, now_ms);
+    }
+
+    /// Adds the commands that write all hooks anew, and `state` (as changes from nothing) with them.
+    pub fn rewrite(&self, commands: &mut Pipeline, state: &[Change]) {
+        let creating = self.creating().clone();
+        let known = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        let mut hooks: Vec<_> = known.iter().flat_map(HashMap::values).cloned().collect();
+        hooks.extend(creating);
+        self.shared.store.rewrite(commands, &hooks, self.shared.highest.load(Relaxed), state);
     }
 
     /// The hooks in the order created: all, or those that get events of `meeting` (its own and the global ones).
@@ -272,13 +330,18 @@ impl Registry {
         self.shared.hooks.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget(&self, id: &HookId) {
-        self.write().get_or_insert_default().remove(id);
-        self.tell(HookChange::Removed(id.clone()));
+    /// Nothing of a hook is to stay in Redis: not the hook, not how far it was.
+    fn leave_no_trace(&self, id: &HookId) {
+        self.shared.behind.hook_gone(id);
+        self.shared.journal.forget(id);
     }
 
-    fn reader(&self, hook: &Hook) -> Reader {
-        self.shared.journal.reader(Interest::of(hook, &self.shared.filter))
+    fn creating(&self) -> std::sync::MutexGuard<'_, Option<Arc<Hook>>> {
+        self.shared.creating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn interest(&self, hook: &Hook) -> Interest {
+        Interest::of(hook, &self.shared.filter)
     }
 
     fn announce(&self, hook: &Arc<Hook>, reader: Reader) {

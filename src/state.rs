@@ -107,6 +107,20 @@ impl State {
         std::mem::take(&mut self.changes)
     }
 
+    /// The whole state, as changes from nothing.
+    #[must_use]
+    pub fn everything(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (id, meeting) in &self.meetings {
+            if meeting.external_id.is_some() {
+                changes.push(Change::PutMeeting(id.clone(), meeting.without_users()));
+            }
+            let users = meeting.users.iter();
+            changes.extend(users.map(|(user, record)| Change::PutUser(id.clone(), user.clone(), record.clone())));
+        }
+        changes
+    }
+
     /// How many meetings and users are known.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {

@@ -3,6 +3,8 @@
 mod tasks;
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::timeout;
@@ -25,15 +28,15 @@ use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
 use crate::input::Input;
+use crate::journal::Committer;
 use crate::journal::Journal;
 use crate::mapper;
 use crate::mapper::Look;
 use crate::processor;
-use crate::registry;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::store::Store;
-use crate::store::Writer;
+use crate::store::WriteBehind;
 use crate::webhooks::Webhooks;
 
 /// What is left of a stop's time for all but the attempts in flight.
@@ -99,7 +102,7 @@ impl Signals {
 const INPUT: &str = "subscriber";
 const PROCESSOR: &str = "processor";
 const WEBHOOKS: &str = "webhooks output";
-const WRITER: &str = "writer to Redis";
+const COMMITTER: &str = "journal's writer";
 const API: &str = "API server";
 
 /// The running daemon.
@@ -108,7 +111,7 @@ struct App {
     tasks: Tasks,
     stop_input: CancellationToken,
     stop_webhooks: CancellationToken,
-    stop_writer: CancellationToken,
+    stop_committer: CancellationToken,
     stop_api: CancellationToken,
 }
 
@@ -123,7 +126,7 @@ impl App {
             tasks: Tasks::default(),
             stop_input: CancellationToken::new(),
             stop_webhooks: CancellationToken::new(),
-            stop_writer: CancellationToken::new(),
+            stop_committer: CancellationToken::new(),
             stop_api: CancellationToken::new(),
         };
 
@@ -134,29 +137,41 @@ impl App {
         app.tasks.spawn(INPUT, input.run(app.stop_input.clone()));
 
         let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
-        info!(server = connection::display(&client), "Hooks are kept in Redis");
-        let store = Arc::new(Store::new(Arc::new(Connection::new(client)), &config.keys));
-        let writer = Arc::new(Writer::new(Arc::clone(&store)));
-        let journal = Journal::new(config.hooks.memory_limit, clock::unix_us());
+        info!(server = connection::display(&client), "Hooks and events are kept in Redis");
+        let connection = Arc::new(Connection::new(client.clone()));
+        let store = Arc::new(Store::new(Arc::clone(&connection), &config.keys));
+        let behind = Arc::new(WriteBehind::new(Arc::clone(&store)));
+        let (committer, journal) =
+            Committer::new(client, connection, Arc::clone(&behind), &config.hooks, app.stop_committer.clone());
         let (registry, changes) =
-            Registry::new(Arc::clone(&store), Arc::clone(&writer), journal.clone(), &config.hooks);
+            Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
         let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
         app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_webhooks.clone()));
-        {
-            let (writer, stop) = (Arc::clone(&writer), app.stop_writer.clone());
-            app.tasks.spawn(WRITER, async move { writer.run(stop).await });
-        }
 
         let (looked, first_look) = watch::channel(false);
+        let (recalled, state) = oneshot::channel();
         {
-            let (registry, config, stop) = (registry.clone(), Arc::clone(&config), app.stop_input.clone());
-            app.tasks.spawn(PROCESSOR, async move {
-                // Hooks before events: what is appended to the journal reaches only hooks that are known then.
-                let state = tokio::select! {
-                    state = recall(&registry, &store, &config, looked) => state,
+            let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
+            let recall = Recall { store, registry, journal, committer, config, looked };
+            let stop = app.stop_committer.clone();
+            app.tasks.spawn(COMMITTER, async move {
+                let (committer, state) = tokio::select! {
+                    opened = recall.run() => opened,
                     () = stop.cancelled() => return,
                 };
-                processor::run(queue, state, journal, &writer, &config.mappings).await;
+                // Nobody maps any more if the daemon stops already.
+                let _ = recalled.send(state);
+                committer.run().await;
+            });
+        }
+        {
+            let (config, stop) = (Arc::clone(&config), app.stop_input.clone());
+            app.tasks.spawn(PROCESSOR, async move {
+                let state = tokio::select! {
+                    Ok(state) = state => state,
+                    () = stop.cancelled() => return,
+                };
+                processor::run(queue, &state, journal, &behind, &config.mappings).await;
             });
         }
 
@@ -175,14 +190,15 @@ impl App {
         Ok(app)
     }
 
-    /// Stops in the order in which events flow, so that nothing on its way is cut off. The API comes last.
+    /// Stops against the flow of events: attempts in flight are finished while what is published still goes into the
+    /// journal, to be delivered after the next start; what is known last is written to Redis last.
     async fn stop(&mut self) {
         for (token, task) in [
+            (&self.stop_webhooks, WEBHOOKS),
+            (&self.stop_api, API),
             (&self.stop_input, INPUT),
             (&self.stop_input, PROCESSOR),
-            (&self.stop_webhooks, WEBHOOKS),
-            (&self.stop_writer, WRITER),
-            (&self.stop_api, API),
+            (&self.stop_committer, COMMITTER),
         ] {
             token.cancel();
             self.tasks.ended(task).await;
@@ -190,34 +206,62 @@ impl App {
     }
 }
 
-/// Reads from Redis what it remembers, however long that takes. `looked` becomes true after the first try.
-async fn recall(registry: &Registry, store: &Store, config: &Config, looked: watch::Sender<bool>) -> State {
-    let mut wait = FIRST_WAIT;
-    let mut said_at: Option<Instant> = None;
-    loop {
-        let recalled = async {
-            store.take_over_version_2().await?;
-            let mappings = store.load_mappings().await?;
-            registry.load(&config.hooks, clock::unix_ms()).await?;
-            Ok::<_, registry::Error>(mappings)
+/// Everything that is needed to go on where an earlier run ended.
+struct Recall {
+    store: Arc<Store>,
+    registry: Registry,
+    journal: Journal,
+    committer: Committer,
+    config: Arc<Config>,
+    /// Becomes true after the first try.
+    looked: watch::Sender<bool>,
+}
+
+impl Recall {
+    /// Reads from Redis what it remembers, however long that takes.
+    async fn run(mut self) -> (Committer, Arc<Mutex<State>>) {
+        let mut wait = FIRST_WAIT;
+        let mut said: Option<(Instant, String)> = None;
+        let mut state = None;
+        let state = loop {
+            let error = match self.try_once(&mut state).await {
+                Ok(()) => break state.expect("a try that succeeds leaves a state"),
+                Err(error) => error.to_string(),
+            };
+            self.looked.send_replace(true);
+            if said.as_ref().is_none_or(|(at, what)| *what != error || at.elapsed() >= SAY_EVERY) {
+                warn!(error, "Hooks, meetings and events cannot be read yet; trying on");
+                said = Some((Instant::now(), error));
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         };
-        match recalled.await {
-            Ok(mappings) => {
-                let state = processor::restore(mappings, fastrand::Rng::new(), clock::unix_ms());
-                let (meetings, users) = state.counts();
-                info!(meetings, users, "Meetings and users are known");
-                looked.send_replace(true);
-                return state;
-            }
-            Err(error) => {
-                looked.send_replace(true);
-                if said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-                    said_at = Some(Instant::now());
-                    warn!(%error, "Hooks and meetings cannot be read yet; trying on");
-                }
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
+        let state = Arc::new(Mutex::new(state));
+        let (registry, whole) = (self.registry, Arc::clone(&state));
+        self.committer.recollect_with(Box::new(move |commands| {
+            let changes = whole.lock().unwrap_or_else(PoisonError::into_inner).everything();
+            registry.rewrite(commands, &changes);
+        }));
+        self.looked.send_replace(true);
+        (self.committer, state)
+    }
+
+    /// Goes on from where the last try failed: hooks are announced only once.
+    async fn try_once(&mut self, state: &mut Option<State>) -> anyhow::Result<()> {
+        if state.is_none() {
+            let cursors = self.committer.open().await?;
+            self.store.take_over_version_2().await?;
+            let mappings = self.store.load_mappings().await?;
+            let now_ms = clock::unix_ms();
+            // Hooks before events: what is appended to the journal reaches only hooks that are known then.
+            self.registry.load(&self.config.hooks, cursors, now_ms).await?;
+            let restored = processor::restore(mappings, fastrand::Rng::new(), now_ms);
+            let (meetings, users) = restored.counts();
+            info!(meetings, users, "Meetings and users are known");
+            *state = Some(restored);
         }
+        let events = self.journal.restore().await?;
+        info!(events, "The journal goes on");
+        Ok(())
     }
 }

@@ -137,6 +137,9 @@ pub struct Hooks {
     /// Most events that match a hook and are not finished; beyond it the oldest are dropped. Default 10000.
     /// Key `hooks.queueSize`.
     pub queue_size: usize,
+    /// Most events kept in Redis, delivered or not; beyond it the hook furthest behind loses its oldest. At least
+    /// `queue_size` are kept. Default 200000. Key `hooks.journalSize`.
+    pub journal_size: usize,
     /// Most bytes of recent events held in memory. Default 67108864 (64 MiB). Key `hooks.memoryLimit`.
     pub memory_limit: usize,
     /// Most events in one callback, at least 1. Default 1. Key `hooks.multiEvent`.
@@ -144,9 +147,15 @@ pub struct Hooks {
     /// Waits before each retry of a failed callback, in ms. Default 100, 500, 1000, 2000, 4000, 8000, 10000, 30000, then
     /// 60000 four times. Key `hooks.retryIntervals`.
     pub retry_intervals: Vec<Duration>,
-    /// Permanent hooks: the wait after the last retry, in ms. Default 60000. Key `hooks.permanentIntervalReset`
+    /// Suspended hooks, as permanent ones are after the last retry: the wait before each further try, in ms. Default 60000. Key `hooks.permanentIntervalReset`
     /// (v2 took an index into the intervals: values below 1000 are read as 60000).
     pub permanent_interval_reset: Duration,
+    /// What becomes of a hook that is not permanent when no retry helped and nothing else of it was delivered meanwhile.
+    /// Default `remove`. Key `hooks.onExhausted`.
+    pub on_exhausted: OnExhausted,
+    /// How long a suspended hook may do nothing but fail before it is removed, in ms. Default 86400000 (a day).
+    /// Key `hooks.suspendFor`.
+    pub suspend_for: Duration,
     /// The deadline of one attempt, from connecting to the end of the answer, in ms. Default 5000.
     /// Key `hooks.requestTimeout`; variable `REQUEST_TIMEOUT`.
     pub request_timeout: Duration,
@@ -183,6 +192,15 @@ pub enum IdFormat {
     Number,
     /// Random UUIDs, as version 3 of the Node daemon.
     Uuid,
+}
+
+/// What becomes of a hook when no retry helped (`hooks.onExhausted`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// It is removed, as BigBlueButton's documentation says.
+    Remove,
+    /// It stays, with its events, and is tried from time to time. Permanent hooks always do.
+    Suspend,
 }
 
 /// Which events of a hook wait for each other (`hooks.ordering`).

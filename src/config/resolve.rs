@@ -9,7 +9,7 @@ use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
     Api, Bbb, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogLevel, Mappings, Metrics,
-    Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, identity, redis_server,
+    OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, identity, redis_server,
 };
 use crate::checksum::Algorithm;
 
@@ -18,6 +18,7 @@ const RETRY_INTERVALS: [u64; 12] = [100, 500, 1000, 2000, 4000, 8000, 10_000, 30
 const PERMANENT_INTERVAL: Duration = Duration::from_secs(60);
 const CHECKSUM_FORMATS: [(&str, ChecksumFormat); 2] = [("form", ChecksumFormat::Form), ("json", ChecksumFormat::Json)];
 const ID_FORMATS: [(&str, IdFormat); 2] = [("number", IdFormat::Number), ("uuid", IdFormat::Uuid)];
+const ON_EXHAUSTED: [(&str, OnExhausted); 2] = [("remove", OnExhausted::Remove), ("suspend", OnExhausted::Suspend)];
 const ORDERINGS: [(&str, Ordering); 3] =
     [("meeting", Ordering::Meeting), ("hook", Ordering::Hook), ("none", Ordering::None)];
 const LOG_LEVELS: [(&str, LogLevel); 9] = [
@@ -134,6 +135,7 @@ impl<'a> Resolver<'a> {
             include_events: self.read("hooks.includeEvents", Vec::new(), event_ids),
             exclude_events: self.read("hooks.excludeEvents", Vec::new(), event_ids),
             queue_size: self.read("hooks.queueSize", 10_000, values::count),
+            journal_size: self.read("hooks.journalSize", 200_000, values::count),
             memory_limit: self.read("hooks.memoryLimit", 64 * 1024 * 1024, values::count),
             multi_event: self.read("hooks.multiEvent", 1, values::count),
             retry_intervals: self.read(
@@ -151,6 +153,8 @@ impl<'a> Resolver<'a> {
             }),
             request_timeout: self
                 .read("hooks.requestTimeout", Duration::from_millis(5000), |f| values::milliseconds(f, 1)),
+            on_exhausted: self.read("hooks.onExhausted", OnExhausted::Remove, |f| values::choice(f, &ON_EXHAUSTED)),
+            suspend_for: self.read("hooks.suspendFor", Duration::from_secs(24 * 3600), |f| values::milliseconds(f, 1)),
             id_format: self.read("hooks.idFormat", IdFormat::Number, |f| values::choice(f, &ID_FORMATS)),
             ordering: self.read("hooks.ordering", Ordering::Meeting, |f| values::choice(f, &ORDERINGS)),
             concurrency: self.read("hooks.concurrency", 8, values::count),

@@ -1,4 +1,4 @@
-//! The log itself: events in memory, who reads them, what may go. Behind one lock, which nobody holds for long.
+//! The log itself: events in memory, who reads them, what Redis has, what may go. Behind one lock, which nobody holds long.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::books::Books;
 use crate::event::Event;
 use crate::event::ExternalMeetingId;
+use crate::event::HookId;
 use crate::event::MappedEvent;
 use crate::event::RawForm;
 use crate::hook::Interest;
+use crate::journal::cursor::Cursor;
 
 /// Names a reader within the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,10 +22,18 @@ pub(super) struct ReaderKey(u64);
 /// The log has at least so many events before it looks for those that nobody needs.
 const TRIM_FROM: usize = 256;
 
+/// A reader as the log knows it.
 #[derive(Debug)]
-struct Registered {
-    interest: Arc<Interest>,
-    wake: Arc<Notify>,
+pub(super) struct Registered {
+    pub(super) name: HookId,
+    pub(super) interest: Arc<Interest>,
+    pub(super) wake: Arc<Notify>,
+    pub(super) books: Arc<Books>,
+    /// Its last word on how far it is.
+    pub(super) cursor: Cursor,
+    /// Whether Redis does not have that word yet.
+    cursor_is_new: bool,
+    /// It needs nothing up to this number.
     done_up_to: u64,
     last_wanted: u64,
 }
@@ -34,16 +45,50 @@ impl Registered {
     }
 }
 
+/// What a reader finds when it reads on.
+#[derive(Debug)]
+pub(super) enum Page {
+    /// These events, and the position then reached.
+    Here(Vec<Arc<Event>>, u64),
+    /// Memory begins later; the stream has what is after this position.
+    Behind(u64),
+}
+
+/// What Redis is to be told.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Events that it does not have, oldest first.
+    pub(super) events: Vec<Arc<Event>>,
+    /// Cursors that are new. They speak only of events that it has or gets with them.
+    pub(super) cursors: Vec<(HookId, Cursor)>,
+    /// Readers that are no more.
+    pub(super) gone: Vec<HookId>,
+}
+
+impl News {
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.cursors.is_empty() && self.gone.is_empty()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Oldest first, numbered without gaps.
+    /// Oldest first, by number.
     events: VecDeque<Arc<Event>>,
     bytes: usize,
     limit: usize,
+    /// The highest number that readers may see.
     last: u64,
+    /// The number of the next new event.
+    next: u64,
+    /// Redis has all up to this number, as far as it is in memory.
+    committed: u64,
+    /// Memory had to let go all up to this number, needed or not.
+    forgotten: u64,
     readers: HashMap<ReaderKey, Registered>,
     /// Readers of one meeting's events, by that meeting, and of all meetings' under `None`.
     by_meeting: HashMap<Option<ExternalMeetingId>, Vec<ReaderKey>>,
+    gone: Vec<HookId>,
     raw_readers: usize,
     next_key: u64,
     /// Length at which to look again for events that nobody needs.
@@ -52,14 +97,18 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(limit: usize, first: u64) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
             events: VecDeque::new(),
             bytes: 0,
             limit,
-            last: first.saturating_sub(1),
+            last: 0,
+            next: 1,
+            committed: 0,
+            forgotten: 0,
             readers: HashMap::new(),
             by_meeting: HashMap::new(),
+            gone: Vec::new(),
             raw_readers: 0,
             next_key: 0,
             trim_at: TRIM_FROM,
@@ -67,44 +116,79 @@ impl Log {
         }
     }
 
+    /// New events are numbered from `next` on; Redis has all before.
+    pub(super) fn begin_at(&mut self, next: u64) {
+        self.next = next;
+        self.committed = next - 1;
+    }
+
+    /// All that Redis has and somebody needs is restored: readers may go on to what is new.
+    pub(super) fn restored(&mut self) {
+        self.last = self.next - 1;
+    }
+
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The number of the last event that was appended.
-    pub(super) fn last(&self) -> u64 {
-        self.last
+    /// The number before the next new event's: where a new reader starts.
+    pub(super) fn end(&self) -> u64 {
+        self.next - 1
     }
 
+    /// Memory had to let go all up to this number.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// The number after which Redis may have something to restore: some reader goes on from there, or it is restored.
+    pub(super) fn restore_after(&self) -> u64 {
+        let lowest = self.readers.values().map(|reader| reader.cursor.watermark).min().unwrap_or(self.committed);
+        lowest.max(self.last)
+    }
+
+    /// Appends a new event, to all whom it concerns.
     pub(super) fn append(&mut self, mut mapped: MappedEvent, now_ms: u64) {
         if self.raw_readers == 0 && matches!(mapped.raw, RawForm::Message { .. }) {
             mapped.raw = RawForm::NotKept;
         }
-        self.last += 1;
-        let event = Arc::new(Event { number: self.last, accepted_ms: now_ms, mapped });
-        self.wake_readers(&event);
+        self.last = self.next;
+        self.next += 1;
+        self.push(Event { number: self.last, accepted_ms: now_ms, to: None, mapped });
+    }
+
+    /// Puts back an event that Redis has. Call it in the order of numbers, before anything new is appended.
+    pub(super) fn restore(&mut self, event: Event) {
+        self.last = event.number;
+        self.push(event);
+    }
+
+    fn push(&mut self, event: Event) {
+        self.tell_readers(&event);
         self.bytes += event.size();
-        self.events.push_back(event);
+        self.events.push_back(Arc::new(event));
         if self.events.len() >= self.trim_at {
             self.trim();
         }
         while self.bytes > self.limit && self.forget_oldest() {}
     }
 
-    fn wake_readers(&mut self, event: &Event) {
+    fn tell_readers(&mut self, event: &Event) {
         let of_meeting = event.mapped.external_meeting.is_some().then_some(&event.mapped.external_meeting);
         for key in [Some(&None), of_meeting].into_iter().flatten().filter_map(|key| self.by_meeting.get(key)).flatten()
         {
             let Some(reader) = self.readers.get_mut(key) else { continue };
-            if reader.interest.wants(event) {
-                if !reader.needs_events() {
-                    // It was done with all that it wanted, so it needs nothing before this.
-                    reader.done_up_to = event.number - 1;
-                }
-                reader.last_wanted = event.number;
-                self.wakes.push(Arc::clone(&reader.wake));
+            if !reader.interest.wants(event) || reader.cursor.is_done(event.number) {
+                continue;
             }
+            if !reader.needs_events() {
+                // It was done with all that it wanted, so it needs nothing before this.
+                reader.done_up_to = event.number - 1;
+            }
+            reader.last_wanted = event.number;
+            reader.books.matched.add(1);
+            self.wakes.push(Arc::clone(&reader.wake));
         }
     }
 
@@ -113,10 +197,16 @@ impl Log {
         std::mem::take(&mut self.wakes)
     }
 
-    /// Lets events go that every reader is done with.
+    /// No reader needs anything up to this number.
+    pub(super) fn needed_after(&self) -> u64 {
+        let slowest =
+            self.readers.values().filter(|reader| reader.needs_events()).map(|reader| reader.done_up_to).min();
+        slowest.unwrap_or(self.next - 1)
+    }
+
+    /// Lets events go that every reader is done with and Redis has.
     fn trim(&mut self) {
-        let done = self.readers.values().filter(|reader| reader.needs_events()).map(|reader| reader.done_up_to).min();
-        let done = done.unwrap_or(self.last);
+        let done = self.needed_after().min(self.committed);
         while self.events.front().is_some_and(|oldest| oldest.number <= done) {
             self.forget_oldest();
         }
@@ -127,41 +217,62 @@ impl Log {
     }
 
     fn forget_oldest(&mut self) -> bool {
-        let oldest = self.events.pop_front();
-        self.bytes -= oldest.as_ref().map_or(0, |event| event.size());
-        oldest.is_some()
+        let Some(oldest) = self.events.pop_front() else { return false };
+        self.bytes -= oldest.size();
+        self.forgotten = oldest.number;
+        true
     }
 
     /// The place of the first event after `number`.
     fn place_after(&self, number: u64) -> usize {
-        let first = self.events.front().map_or(self.last + 1, |oldest| oldest.number);
-        usize::try_from((number + 1).saturating_sub(first)).unwrap_or(usize::MAX).min(self.events.len())
+        self.events.partition_point(|event| event.number <= number)
     }
 
-    /// Up to `most` wanted events after `position`, and the position then reached.
-    pub(super) fn read(&self, position: u64, interest: &Interest, most: usize) -> (Vec<Arc<Event>>, u64) {
+    /// Up to `most` events after `position` that a reader wants.
+    pub(super) fn read(&self, key: ReaderKey, position: u64, most: usize) -> Page {
+        let Some(reader) = self.readers.get(&key) else { return Page::Here(Vec::new(), position) };
+        if reader.last_wanted <= position {
+            return Page::Here(Vec::new(), self.last.max(position));
+        }
+        let position = position.max(reader.done_up_to);
+        if position < self.forgotten {
+            return Page::Behind(position);
+        }
         let mut found = Vec::new();
         for event in self.events.range(self.place_after(position)..) {
-            if interest.wants(event) {
+            if reader.interest.wants(event) {
                 if found.len() == most {
-                    return (found, event.number - 1);
+                    return Page::Here(found, event.number - 1);
                 }
                 found.push(Arc::clone(event));
             }
         }
-        (found, self.last.max(position))
+        Page::Here(found, self.last.max(position))
     }
 
     pub(super) fn event(&self, number: u64) -> Option<Arc<Event>> {
-        self.events.get(self.place_after(number.checked_sub(1)?)).filter(|event| event.number == number).cloned()
+        let event = self.events.get(self.place_after(number.checked_sub(1)?))?;
+        (event.number == number).then(|| Arc::clone(event))
     }
 
-    pub(super) fn register(&mut self, interest: Arc<Interest>, wake: Arc<Notify>) -> ReaderKey {
+    /// A new reader that goes on from `cursor`.
+    pub(super) fn register(
+        &mut self,
+        name: HookId,
+        interest: Arc<Interest>,
+        wake: Arc<Notify>,
+        books: Arc<Books>,
+        cursor: Cursor,
+    ) -> ReaderKey {
         let key = ReaderKey(self.next_key);
         self.next_key += 1;
         self.raw_readers += usize::from(interest.raw);
         self.by_meeting.entry(interest.meeting.clone()).or_default().push(key);
-        self.readers.insert(key, Registered { interest, wake, done_up_to: self.last, last_wanted: self.last });
+        self.gone.retain(|gone| *gone != name);
+        let at = cursor.watermark;
+        let reader =
+            Registered { name, interest, wake, books, cursor, cursor_is_new: false, done_up_to: at, last_wanted: at };
+        self.readers.insert(key, reader);
         key
     }
 
@@ -177,12 +288,70 @@ impl Log {
         self.trim();
     }
 
-    pub(super) fn done_up_to(&mut self, key: ReaderKey, number: u64) {
+    /// A reader will not come back: its cursor goes with it.
+    pub(super) fn forget(&mut self, name: &HookId) {
+        self.gone.push(name.clone());
+    }
+
+    /// A reader's word on how far it is.
+    pub(super) fn report(&mut self, key: ReaderKey, cursor: Cursor) {
         let Some(reader) = self.readers.get_mut(&key) else { return };
         let held_back = self.events.front().is_some_and(|oldest| reader.done_up_to < oldest.number);
-        reader.done_up_to = reader.done_up_to.max(number);
+        reader.done_up_to = reader.done_up_to.max(cursor.watermark);
+        reader.cursor_is_new |= reader.cursor != cursor;
+        reader.cursor = cursor;
         if held_back {
             self.trim();
         }
+    }
+
+    /// What Redis is to be told next, with at most so many events and bytes of them.
+    pub(super) fn take_news(&mut self, most: usize, most_bytes: usize) -> News {
+        let mut news = News::default();
+        let mut bytes = 0;
+        for event in self.events.range(self.place_after(self.committed)..).take(most) {
+            news.events.push(Arc::clone(event));
+            bytes += event.size();
+            if bytes > most_bytes {
+                break;
+            }
+        }
+        let last = news.events.last().map_or(self.committed, |event| event.number);
+        for reader in self.readers.values_mut().filter(|reader| reader.cursor_is_new) {
+            let cursor = reader.cursor.clipped(last);
+            reader.cursor_is_new = cursor != reader.cursor;
+            news.cursors.push((reader.name.clone(), cursor));
+        }
+        news.gone = std::mem::take(&mut self.gone);
+        news
+    }
+
+    /// Redis has these news.
+    pub(super) fn committed(&mut self, news: &News) {
+        if let Some(last) = news.events.last() {
+            self.committed = self.committed.max(last.number);
+            self.trim();
+        }
+    }
+
+    /// Redis does not have these news.
+    pub(super) fn not_committed(&mut self, news: News) {
+        for reader in self.readers.values_mut() {
+            reader.cursor_is_new |= news.cursors.iter().any(|(name, _)| *name == reader.name);
+        }
+        self.gone.extend(news.gone);
+    }
+
+    /// Everything that Redis should have, for a Redis that has nothing: all events in memory, all cursors.
+    pub(super) fn everything(&mut self) -> News {
+        let events: Vec<_> = self.events.iter().cloned().collect();
+        let last = events.last().map_or(self.committed, |event| event.number);
+        let cursors = self.readers.values_mut().map(|reader| {
+            reader.cursor_is_new = false;
+            (reader.name.clone(), reader.cursor.clipped(last))
+        });
+        let cursors = cursors.collect();
+        self.gone.clear();
+        News { events, cursors, gone: Vec::new() }
     }
 }

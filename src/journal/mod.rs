@@ -1,81 +1,243 @@
-//! The log of accepted events, and its readers.
+//! The log of accepted events, its readers, and its copy in Redis.
 //!
 //! Appending numbers an event and wakes the readers who want it; it waits for nobody. Each reader goes through the log at
-//! its own pace: it reads what it has not seen, and says up to where it is done. The log keeps what the slowest reader is
-//! not done with, but never more bytes than its limit: then the oldest events go, and a reader that still needed one is
-//! told so when it asks for it.
+//! its own pace, finishes events in its own order, and says how far it is. The [`Committer`] writes all of it to Redis, in
+//! groups: events into one stream, the readers' [`cursor`]s beside it. So readers go on where they were after a restart.
+//!
+//! Memory keeps what the slowest reader is not done with and what Redis does not have, but never more bytes than its
+//! limit: then the oldest events go, and who still needs them reads them off the stream.
 
+mod committer;
+pub mod cursor;
+mod entry;
+mod holder;
+mod link;
 mod log;
+mod stream;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use redis::Pipeline;
+use redis::RedisError;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
 
+use crate::books::Books;
+use crate::connection::Connection;
 use crate::event::Event;
+use crate::event::HookId;
 use crate::event::MappedEvent;
 use crate::hook::Interest;
+pub use crate::journal::committer::Committer;
+pub use crate::journal::committer::OpenError;
+pub use crate::journal::committer::Recollection;
+use crate::journal::cursor::Cursor;
 use crate::journal::log::Log;
+use crate::journal::log::Page;
 use crate::journal::log::ReaderKey;
+
+/// Whether Redis has what it should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It has, or will in a moment.
+    Good,
+    /// It does not, and why. Events wait in memory.
+    Degraded(String),
+}
+
+/// Something could not be stored.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotStored(String);
+
+/// Commands that somebody waits for, to be carried out with the next commit.
+#[derive(Debug)]
+struct Request {
+    commands: Pipeline,
+    cursor: Option<(HookId, Cursor)>,
+    done: oneshot::Sender<Result<(), NotStored>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    log: Mutex<Log>,
+    /// Told when there are news for Redis.
+    news: Notify,
+    requests: UnboundedSender<Request>,
+    health: watch::Sender<Health>,
+    /// For reading the stream.
+    connection: Arc<Connection>,
+}
 
 /// The log. Clones are the same log.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    log: Arc<Mutex<Log>>,
+    shared: Arc<Shared>,
 }
 
 impl Journal {
-    /// An empty log that holds at most `limit` bytes of events and numbers them from `first` on.
-    #[must_use]
-    pub fn new(limit: usize, first: u64) -> Self {
-        Self { log: Arc::new(Mutex::new(Log::new(limit, first))) }
+    /// An empty log that holds at most `limit` bytes of events in memory, and the requests that its committer carries out.
+    /// The stream is read over `connection`.
+    fn new(limit: usize, connection: Arc<Connection>) -> (Self, UnboundedReceiver<Request>) {
+        let (requests, receiver) = unbounded_channel();
+        let shared = Shared {
+            log: Mutex::new(Log::new(limit)),
+            news: Notify::new(),
+            requests,
+            health: watch::Sender::new(Health::Good),
+            connection,
+        };
+        (Self { shared: Arc::new(shared) }, receiver)
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends events in order, accepted at `now_ms` (ms since 1970), and wakes the readers who want one.
     pub fn append(&self, events: Vec<MappedEvent>, now_ms: u64) {
+        if events.is_empty() {
+            return;
+        }
         let wakes = {
-            let mut log = lock(&self.log);
+            let mut log = self.log();
             events.into_iter().for_each(|event| log.append(event, now_ms));
             log.take_wakes()
         };
-        for wake in wakes {
-            wake.notify_one();
-        }
+        self.shared.news.notify_one();
+        wakes.into_iter().for_each(|wake| wake.notify_one());
     }
 
     /// A new reader, which sees what is appended from now on.
     #[must_use]
-    pub fn reader(&self, interest: Interest) -> Reader {
-        let wake = Arc::new(Notify::new());
-        let interest = Arc::new(interest);
-        let mut log = lock(&self.log);
-        let position = log.last();
-        let key = log.register(Arc::clone(&interest), Arc::clone(&wake));
-        Reader { log: Arc::clone(&self.log), key, interest, wake, position }
+    pub fn reader(&self, name: HookId, interest: Interest) -> Reader {
+        let mut log = self.log();
+        let cursor = Cursor::at(log.end());
+        self.register(&mut log, name, interest, cursor)
     }
-}
 
-fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A reader that goes on from where it was.
+    #[must_use]
+    pub fn reader_from(&self, name: HookId, interest: Interest, cursor: Cursor) -> Reader {
+        self.register(&mut self.log(), name, interest, cursor)
+    }
+
+    fn register(&self, log: &mut Log, name: HookId, interest: Interest, cursor: Cursor) -> Reader {
+        let (wake, interest, books) = (Arc::new(Notify::new()), Arc::new(interest), Arc::new(Books::default()));
+        let key = log.register(name, Arc::clone(&interest), Arc::clone(&wake), Arc::clone(&books), cursor.clone());
+        let position = cursor.watermark;
+        Reader { journal: self.clone(), key, interest, wake, position, books, start: cursor }
+    }
+
+    /// Forgets how far a reader was: it will not come back.
+    pub fn forget(&self, name: &HookId) {
+        self.log().forget(name);
+        self.shared.news.notify_one();
+    }
+
+    /// Carries out commands with the next commit, and stores a reader's cursor with them.
+    ///
+    /// # Errors
+    /// If Redis cannot be reached or refuses. Then they may be carried out all the same.
+    pub async fn store(&self, commands: Pipeline, cursor: Option<(HookId, Cursor)>) -> Result<(), NotStored> {
+        let (done, stored) = oneshot::channel();
+        let stopped = || NotStored("the daemon is stopping".to_owned());
+        self.shared.requests.send(Request { commands, cursor, done }).map_err(|_| stopped())?;
+        self.shared.news.notify_one();
+        stored.await.map_err(|_| stopped())?
+    }
+
+    /// Says that there is something for the committer to write.
+    pub fn nudge(&self) {
+        self.shared.news.notify_one();
+    }
+
+    /// Whether Redis has what it should have, now and as it changes.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Events by number, from memory or from the stream; those that neither has are missing.
+    ///
+    /// # Errors
+    /// If the stream has to be read and cannot be.
+    pub async fn fetch(&self, numbers: &[u64]) -> Result<Vec<Arc<Event>>, RedisError> {
+        let mut found: HashMap<u64, Arc<Event>> = {
+            let log = self.log();
+            numbers.iter().filter_map(|number| Some((*number, log.event(*number)?))).collect()
+        };
+        let missing: Vec<u64> = numbers.iter().copied().filter(|number| !found.contains_key(number)).collect();
+        if !missing.is_empty() {
+            let stored = stream::events(&self.shared.connection, &missing).await?;
+            found.extend(stored.into_iter().map(|event| (event.number, Arc::new(event))));
+        }
+        Ok(numbers.iter().filter_map(|number| found.remove(number)).collect())
+    }
+
+    /// Puts back into memory what the stream has that some reader needs. Readers find it as if it were new. After a failure,
+    /// it goes on where it was. Gives how many events it put back.
+    ///
+    /// # Errors
+    /// If the stream cannot be read.
+    pub async fn restore(&self) -> Result<usize, RedisError> {
+        let mut position = self.log().restore_after();
+        let mut restored = 0;
+        loop {
+            let (events, last) = stream::page(&self.shared.connection, position).await?;
+            let Some(last) = last else {
+                self.log().restored();
+                return Ok(restored);
+            };
+            position = last;
+            restored += events.len();
+            let wakes = {
+                let mut log = self.log();
+                events.into_iter().for_each(|event| log.restore(event));
+                log.take_wakes()
+            };
+            wakes.into_iter().for_each(|wake| wake.notify_one());
+        }
+    }
 }
 
 /// One reader of the log. Dropping it lets go of what it was not done with.
 #[derive(Debug)]
 pub struct Reader {
-    log: Arc<Mutex<Log>>,
+    journal: Journal,
     key: ReaderKey,
     interest: Arc<Interest>,
     wake: Arc<Notify>,
     position: u64,
+    books: Arc<Books>,
+    start: Cursor,
 }
 
 impl Reader {
-    /// What it wants to see.
+    /// Where it started.
     #[must_use]
-    pub fn interest(&self) -> &Interest {
-        &self.interest
+    pub fn start(&self) -> &Cursor {
+        &self.start
+    }
+
+    /// The account of its events.
+    #[must_use]
+    pub fn books(&self) -> &Arc<Books> {
+        &self.books
+    }
+
+    /// The log that it reads.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// The number up to which it has read.
@@ -84,17 +246,26 @@ impl Reader {
         self.position
     }
 
-    /// Reads on: up to `most` events that it wants, oldest first; none when there are no more.
-    pub fn read(&mut self, most: usize) -> Vec<Arc<Event>> {
-        let (events, position) = lock(&self.log).read(self.position, &self.interest, most);
-        self.position = position;
-        events
-    }
-
-    /// An event that it has read; `None` if the log had to let it go.
-    #[must_use]
-    pub fn event(&self, number: u64) -> Option<Arc<Event>> {
-        lock(&self.log).event(number)
+    /// Reads on: up to `most` events that it wants, oldest first, and whether there may be more already.
+    ///
+    /// # Errors
+    /// If it is so far behind that it has to read the stream, and that cannot be read.
+    pub async fn read(&mut self, most: usize) -> Result<(Vec<Arc<Event>>, bool), RedisError> {
+        let page = self.journal.log().read(self.key, self.position, most);
+        match page {
+            Page::Here(events, position) => {
+                let more = events.len() == most;
+                self.position = position;
+                Ok((events, more))
+            }
+            Page::Behind(position) => {
+                let (events, last) = stream::page(&self.journal.shared.connection, position).await?;
+                // An empty stream has nothing of what memory had to let go.
+                self.position = last.unwrap_or_else(|| self.journal.log().forgotten());
+                let wanted = events.into_iter().filter(|event| self.interest.wants(event)).map(Arc::new);
+                Ok((wanted.collect(), true))
+            }
+        }
     }
 
     /// Waits until there may be more to read. It may wake for nothing.
@@ -102,138 +273,18 @@ impl Reader {
         self.wake.notified().await;
     }
 
-    /// Says that it is done with every event up to `number`, which it wanted or not.
-    pub fn done_up_to(&self, number: u64) {
-        lock(&self.log).done_up_to(self.key, number);
+    /// Says how far it is.
+    pub fn report(&self, cursor: Cursor) {
+        self.journal.log().report(self.key, cursor);
+        self.journal.shared.news.notify_one();
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        lock(&self.log).unregister(self.key);
+        self.journal.log().unregister(self.key);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::EventId;
-    use crate::event::RawForm;
-    use crate::hook::EventFilter;
-    use crate::hook::Hook;
-
-    fn event(meeting: &str, text: &str) -> MappedEvent {
-        MappedEvent {
-            id: EventId::built_in("pad-content"),
-            meeting: Some(meeting.into()),
-            external_meeting: Some(meeting.into()),
-            json: text.into(),
-            raw: RawForm::Message { json: "raw".into(), also: Vec::new() },
-        }
-    }
-
-    fn interest(meeting: Option<&str>, raw: bool) -> Interest {
-        let hook = Hook {
-            id: "1".into(),
-            callback_url: String::new(),
-            meeting: meeting.map(Into::into),
-            events: Vec::new(),
-            permanent: false,
-            raw,
-            created_ms: 0,
-        };
-        Interest::of(&hook, &EventFilter::default())
-    }
-
-    fn texts(events: &[Arc<Event>]) -> Vec<&str> {
-        events.iter().map(|event| &*event.mapped.json).collect()
-    }
-
-    #[test]
-    fn a_reader_sees_what_it_wants_of_what_comes_after_it() {
-        let journal = Journal::new(1 << 20, 100);
-        let _keeps = journal.reader(interest(None, false));
-        journal.append(vec![event("a", "1")], 0);
-        let mut all = journal.reader(interest(None, false));
-        let mut one = journal.reader(interest(Some("b"), false));
-        journal.append(vec![event("a", "2"), event("b", "3")], 0);
-        journal.append(vec![event("a", "4")], 0);
-        assert_eq!(texts(&all.read(2)), ["2", "3"]);
-        assert_eq!(texts(&all.read(2)), ["4"]);
-        assert!(all.read(2).is_empty());
-        let read = one.read(10);
-        assert_eq!(texts(&read), ["3"]);
-        assert_eq!(read[0].number, 102);
-        assert_eq!(one.position(), 103, "what it does not want is read too");
-    }
-
-    #[test]
-    fn keeps_what_the_slowest_reader_needs_and_no_more() {
-        let journal = Journal::new(1 << 30, 1);
-        let slow = journal.reader(interest(None, false));
-        let fast = journal.reader(interest(None, false));
-        for _ in 0..10_000 {
-            journal.append(vec![event("a", "x")], 0);
-        }
-        fast.done_up_to(10_000);
-        assert!(slow.event(1).is_some());
-        slow.done_up_to(9_000);
-        assert!(slow.event(9_000).is_none());
-        assert!(slow.event(9_001).is_some());
-        drop(slow);
-        assert!(fast.event(9_001).is_none(), "what only a dropped reader needed goes with it");
-    }
-
-    #[test]
-    fn a_reader_to_whom_nothing_happens_holds_nothing_back() {
-        let journal = Journal::new(1 << 30, 1);
-        let idle = journal.reader(interest(Some("b"), false));
-        let busy = journal.reader(interest(Some("a"), false));
-        for number in 1..=10_000 {
-            journal.append(vec![event("a", "x")], 0);
-            busy.done_up_to(number);
-        }
-        journal.append(vec![event("b", "x")], 0);
-        assert!(busy.event(9_000).is_none());
-        assert!(idle.event(10_001).is_some());
-    }
-
-    #[test]
-    fn never_holds_more_bytes_than_its_limit() {
-        let journal = Journal::new(100_000, 1);
-        let mut reader = journal.reader(interest(None, false));
-        let text = "x".repeat(1000);
-        for _ in 0..1000 {
-            journal.append(vec![event("a", &text)], 0);
-        }
-        assert!(lock(&journal.log).bytes() <= 100_000);
-        let left = reader.read(usize::MAX);
-        assert!((50..100).contains(&left.len()), "{}", left.len());
-        assert_eq!(left.last().unwrap().number, 1000);
-        assert!(reader.event(1).is_none());
-    }
-
-    #[test]
-    fn keeps_messages_only_while_somebody_wants_them() {
-        let journal = Journal::new(1 << 20, 1);
-        let mut mapped = journal.reader(interest(None, false));
-        journal.append(vec![event("a", "1")], 0);
-        let raw = journal.reader(interest(None, true));
-        journal.append(vec![event("a", "2")], 0);
-        drop(raw);
-        journal.append(vec![event("a", "3")], 0);
-        let kept: Vec<_> = mapped.read(10).iter().map(|event| event.json(true).map(str::to_owned)).collect();
-        assert_eq!(kept, [None, Some("raw".to_owned()), None]);
-    }
-
-    #[tokio::test]
-    async fn wakes_those_who_want_it_and_nobody_else() {
-        let journal = Journal::new(1 << 20, 1);
-        let wants = journal.reader(interest(Some("a"), false));
-        let other = journal.reader(interest(Some("b"), false));
-        journal.append(vec![event("a", "1")], 0);
-        wants.more().await;
-        let woken = tokio::time::timeout(std::time::Duration::from_millis(20), other.more()).await;
-        assert!(woken.is_err());
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
 //! Everything that reads or writes Redis keys of hooks and mappings.
 //!
 //! A collection is a SET of ids and a HASH for each id, as the Node daemon keeps them. [`mod@format`] says what stands in the
-//! hashes. Hooks are written through, before anybody is told; mappings are written behind, by [`writer`].
+//! hashes. What is written goes with the journal's commits, so the commands are only made here: hooks are written through,
+//! before anybody is told; mappings wait in [`behind`].
 
+pub mod behind;
 mod format;
 mod version2;
-mod writer;
 
 use std::sync::Arc;
 
@@ -19,11 +20,11 @@ use crate::connection::Connection;
 use crate::event::HookId;
 use crate::hook::Hook;
 use crate::state::Change;
+pub use crate::store::behind::WriteBehind;
 use crate::store::format::Fields;
 pub use crate::store::format::StoredMeeting;
 pub use crate::store::format::StoredUser;
 use crate::store::format::Written;
-pub use crate::store::writer::Writer;
 
 /// The highest number that a hook was ever given.
 const COUNTER: &str = "bigbluebutton:webhooks:out:nextHookId";
@@ -160,27 +161,46 @@ impl Store {
         Ok(counter.unwrap_or(0))
     }
 
-    /// Stores a hook, and the highest number given so far, in one transaction.
-    ///
-    /// # Errors
-    /// If Redis is not there or refuses; if the connection broke, the hook may be stored all the same.
-    pub async fn put_hook(&self, hook: &Hook, counter: u64) -> Result<(), Error> {
+    /// The commands that store a hook, and the highest number given so far.
+    #[must_use]
+    pub fn put_hook(&self, hook: &Hook, counter: u64) -> Pipeline {
         let mut commands = redis::pipe();
-        commands.atomic();
         self.hooks.put(&mut commands, hook.id.as_str(), &format::of_hook(hook));
         commands.set(COUNTER, counter).ignore();
-        Ok(self.connection.run(&commands).await?)
+        commands
     }
 
-    /// Forgets a hook.
+    /// The commands that forget a hook.
+    #[must_use]
+    pub fn remove_hook(&self, id: &HookId) -> Pipeline {
+        let mut commands = redis::pipe();
+        self.hooks.remove(&mut commands, id.as_str());
+        commands
+    }
+
+    /// Carries out commands at once, in one transaction: before the journal's commits begin.
     ///
     /// # Errors
-    /// If Redis is not there or refuses; if the connection broke, the hook may be gone all the same.
-    pub async fn remove_hook(&self, id: &HookId) -> Result<(), Error> {
-        let mut commands = redis::pipe();
-        commands.atomic();
-        self.hooks.remove(&mut commands, id.as_str());
-        Ok(self.connection.run(&commands).await?)
+    /// If Redis is not there or refuses; if the connection broke, they may have been carried out all the same.
+    pub async fn carry_out(&self, mut commands: Pipeline) -> Result<(), Error> {
+        Ok(self.connection.run(commands.atomic()).await?)
+    }
+
+    /// Adds the commands that make hooks and mappings exactly these, whatever stands in Redis. `state` is the state as
+    /// changes from nothing.
+    pub fn rewrite(&self, commands: &mut Pipeline, hooks: &[Arc<Hook>], counter: u64, state: &[Change]) {
+        for collection in [&self.hooks, &self.meetings, &self.users] {
+            commands.del(&collection.set).ignore();
+        }
+        for hook in hooks {
+            self.hooks.put(commands, hook.id.as_str(), &format::of_hook(hook));
+        }
+        commands.set(COUNTER, counter).ignore();
+        // What version 2 left is not to be taken over again.
+        commands.set(version2::MIGRATED, version2::BY_US).ignore();
+        for change in state {
+            self.repeat(commands, change);
+        }
     }
 
     /// Adds the commands that repeat a change of the state.

@@ -16,7 +16,10 @@ use crate::store::format;
 use crate::store::readable;
 
 /// Set once the take-over is done.
-const MIGRATED: &str = "bigbluebutton:webhooks:out:migrated";
+pub(super) const MIGRATED: &str = "bigbluebutton:webhooks:out:migrated";
+
+/// Its value.
+pub(super) const BY_US: &str = "2";
 
 impl Store {
     /// Copies hooks and mappings of version 2 to where they are kept now, unless that was done before.
@@ -46,7 +49,7 @@ impl Store {
         let old_users: Vec<StoredUser> = readable(&users, users.load(&self.connection).await?, format::user);
 
         let mut commands = redis::pipe();
-        commands.atomic().set(MIGRATED, "2").ignore();
+        commands.atomic().set(MIGRATED, BY_US).ignore();
         for hook in &old_hooks {
             self.hooks.put(&mut commands, hook.id.as_str(), &format::of_hook(hook));
         }

@@ -1,9 +1,10 @@
-//! Delivers to one hook: takes its events from the journal, sends them lane by lane, tries again, gives up.
+//! Delivers to one hook: takes its events from the journal, sends them lane by lane, tries again, parks, gives up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::Id;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
@@ -14,10 +15,18 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
+use crate::books::Books;
+use crate::books::Dropped;
 use crate::clock;
 use crate::config::Hooks;
+use crate::config::OnExhausted;
+use crate::event::Event;
 use crate::hook::Hook;
+use crate::journal::Journal;
 use crate::journal::Reader;
+use crate::journal::cursor::Cursor;
+use crate::journal::cursor::Progress;
+use crate::journal::cursor::Tried;
 use crate::registry::Registry;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::callback::next_timestamp;
@@ -26,13 +35,21 @@ use crate::webhooks::lanes::LaneKey;
 use crate::webhooks::lanes::Lanes;
 use crate::webhooks::retry::Answer;
 use crate::webhooks::retry::Schedule;
+use crate::webhooks::retry::spread;
+use crate::webhooks::sender::Answered;
 use crate::webhooks::sender::Sender;
 
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
 
-/// How often the journal is told how far a busy deliverer is.
-const REPORT_EVERY: Duration = Duration::from_millis(50);
+/// How soon the journal is told of what was finished.
+const REPORT_AFTER: Duration = Duration::from_millis(10);
+
+/// Most ranges of events finished out of order; beyond it no lane starts anew until the oldest is done.
+const MOST_RANGES: usize = 1000;
+
+/// The wait before Redis is asked again for events that only it has.
+const REDIS_WAIT: Duration = Duration::from_secs(1);
 
 /// What all deliverers share.
 #[derive(Debug)]
@@ -50,18 +67,47 @@ enum Verdict {
     GiveUp,
 }
 
+/// What an attempt came to.
+struct Attempted {
+    /// How it ended; none if there was nothing to send, or it could not be read.
+    answered: Option<Answered>,
+    /// How many of its events neither memory nor Redis has any more.
+    lost: usize,
+    /// The events, where they may be needed again: to be parked.
+    events: Vec<Arc<Event>>,
+}
+
+/// The receiver is known to answer nothing but failures, and the hook is not to be removed for it.
+struct Suspended {
+    since_ms: u64,
+    /// When to try the oldest event again, by the lanes' clock.
+    probe_at: u64,
+}
+
 pub(super) struct Deliverer {
     hook: Arc<Hook>,
     reader: Reader,
+    books: Arc<Books>,
     shared: Arc<Shared>,
     schedule: Schedule,
     lanes: Lanes,
-    in_flight: JoinSet<Answer>,
+    progress: Progress,
+    /// Events finished before a restart, above the watermark from which it goes on.
+    start: Cursor,
+    in_flight: JoinSet<Attempted>,
     lane_of_task: HashMap<Id, LaneKey>,
+    suspended: Option<Suspended>,
+    /// Told to try at once, although the receiver is known to fail.
+    probe: Arc<Notify>,
     last_timestamp: u64,
     /// Time zero of the lanes' clock.
     started: Instant,
-    reported: Instant,
+    /// Since when there is something to report.
+    unreported_since: Option<Instant>,
+    /// When to read on after the journal could not be read.
+    read_again_at: Option<Instant>,
+    /// Whether the receiver ever answered.
+    answered: bool,
     /// Whether the last attempt failed: an episode is logged once.
     failing: bool,
     /// Events dropped since the queue was last within its bounds.
@@ -69,20 +115,31 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    pub(super) fn new(hook: Arc<Hook>, reader: Reader, shared: Arc<Shared>) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(hook: Arc<Hook>, reader: Reader, shared: Arc<Shared>, probe: Arc<Notify>) -> Self {
+        let start = reader.start().clone();
+        let now_ms = clock::unix_ms();
+        // The lanes' clock begins now.
+        let on_our_clock = |tried: &Tried| Tried { due_ms: tried.due_ms.saturating_sub(now_ms), ..tried.clone() };
+        let tried = start.trying.iter().map(on_our_clock).collect();
         Self {
-            schedule: Schedule::new(&shared.settings, hook.permanent),
-            lanes: Lanes::new(shared.settings.multi_event),
+            schedule: Schedule::new(&shared.settings),
+            lanes: Lanes::new(shared.settings.multi_event, tried),
+            progress: Progress::default(),
+            suspended: start.suspended_since_ms.map(|since_ms| Suspended { since_ms, probe_at: 0 }),
+            failing: start.suspended_since_ms.is_some(),
+            start,
+            books: Arc::clone(reader.books()),
             hook,
             reader,
             shared,
             in_flight: JoinSet::new(),
             lane_of_task: HashMap::new(),
+            probe,
             last_timestamp: 0,
-            started: now,
-            reported: now,
-            failing: false,
+            started: Instant::now(),
+            unreported_since: None,
+            read_again_at: None,
+            answered: false,
             overflowed: 0,
         }
     }
@@ -90,10 +147,10 @@ impl Deliverer {
     /// Delivers until told to stop, or until the hook has to be given up. Attempts in flight are finished first.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let verdict = loop {
-            self.take_in();
+            self.take_in().await;
             self.start_attempts();
-            self.report_progress();
-            let due = self.lanes.next_due().map(|due| self.started + Duration::from_millis(due));
+            self.report_in_time();
+            let wake_at = self.next_wake();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break Verdict::GoOn,
@@ -102,11 +159,11 @@ impl Deliverer {
                         break Verdict::GiveUp;
                     }
                 }
-                () = self.reader.more() => {}
-                () = tokio::time::sleep_until(due.unwrap_or(self.started)), if due.is_some() => {
-                    self.lanes.wake(self.now());
-                }
+                () = self.reader.more(), if self.read_again_at.is_none() => {}
+                () = self.probe.notified() => self.probe_now(),
+                () = tokio::time::sleep_until(wake_at.unwrap_or(self.started)), if wake_at.is_some() => {}
             }
+            self.lanes.wake(self.now());
         };
         if verdict == Verdict::GiveUp {
             self.shared.registry.give_up(&self.hook.id);
@@ -114,10 +171,10 @@ impl Deliverer {
         while let Some(ended) = self.in_flight.join_next_with_id().await {
             self.attempt_ended(ended);
         }
-        let left = self.lanes.unfinished();
-        if left > 0 {
-            info!(hook.id = %self.hook.id, left, "Delivering to this hook ends with events that were not delivered");
+        if verdict == Verdict::GoOn {
+            self.report();
         }
+        debug!(hook.id = %self.hook.id, unfinished = self.progress.unfinished(), "No more is delivered to this hook");
     }
 
     /// The lanes' clock: ms since this deliverer started.
@@ -125,15 +182,47 @@ impl Deliverer {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    fn at(&self, lanes_time: u64) -> Instant {
+        self.started + Duration::from_millis(lanes_time)
+    }
+
+    /// When something is due that nobody will tell of.
+    fn next_wake(&mut self) -> Option<Instant> {
+        let due = match &self.suspended {
+            Some(suspended) => self.in_flight.is_empty().then_some(suspended.probe_at),
+            None => self.lanes.next_due(),
+        };
+        let due = due.filter(|_| self.progress.unfinished() > 0).map(|due| self.at(due));
+        let report = self.unreported_since.map(|since| since + REPORT_AFTER);
+        [due, report, self.read_again_at].into_iter().flatten().min()
+    }
+
     /// Puts into lanes what the journal has for this hook, and keeps within `queueSize`.
-    fn take_in(&mut self) {
+    async fn take_in(&mut self) {
+        if self.read_again_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.read_again_at = None;
         loop {
-            let events = self.reader.read(READ_AT_ONCE);
+            let (events, more) = match self.reader.read(READ_AT_ONCE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    debug!(hook.id = %self.hook.id, %error, "The journal cannot be read; trying again");
+                    self.read_again_at = Some(Instant::now() + REDIS_WAIT);
+                    return;
+                }
+            };
             for event in &events {
-                self.lanes.push(LaneKey::of(event, self.shared.settings.ordering), event.number);
+                if self.start.is_done(event.number) {
+                    self.progress.skip(event.number);
+                } else {
+                    self.lanes.push(LaneKey::of(event, self.shared.settings.ordering), event.number);
+                    self.progress.take(event.number);
+                    self.books.taken.add(1);
+                }
             }
             self.drop_excess();
-            if events.len() < READ_AT_ONCE {
+            if !more {
                 return;
             }
         }
@@ -141,57 +230,68 @@ impl Deliverer {
 
     fn drop_excess(&mut self) {
         let most = self.shared.settings.queue_size;
-        while self.lanes.unfinished() > most && self.lanes.drop_oldest().is_some() {
-            self.overflow();
+        while self.progress.unfinished() > most
+            && let Some(number) = self.lanes.drop_oldest()
+        {
+            self.finish(&[number]);
+            self.books.dropped(Dropped::Overflow, 1);
+            if self.overflowed == 0 {
+                warn!(
+                    hook.id = %self.hook.id,
+                    host = host(&self.hook),
+                    "The hook's receiver is too far behind: the oldest events for it are dropped"
+                );
+            }
+            self.overflowed += 1;
         }
-        if self.overflowed > 0 && self.lanes.unfinished() <= most / 2 {
+        if self.overflowed > 0 && self.progress.unfinished() <= most / 2 {
             warn!(hook.id = %self.hook.id, dropped = self.overflowed, "The hook's queue is within its bounds again");
             self.overflowed = 0;
         }
     }
 
-    fn overflow(&mut self) {
-        if self.overflowed == 0 {
-            warn!(
-                hook.id = %self.hook.id,
-                host = host(&self.hook),
-                "The hook's receiver is too far behind: the oldest events for it are dropped"
-            );
+    fn finish(&mut self, events: &[u64]) {
+        for number in events {
+            self.progress.finish(*number);
         }
-        self.overflowed += 1;
+        self.note_news();
     }
 
     fn start_attempts(&mut self) {
+        if let Some(suspended) = &self.suspended {
+            if self.in_flight.is_empty()
+                && suspended.probe_at <= self.now()
+                && let Some(job) = self.lanes.probe()
+            {
+                self.start(job);
+            }
+            return;
+        }
         while self.in_flight.len() < self.shared.settings.concurrency {
-            let Some(job) = self.lanes.next_job() else { return };
+            let job = match self.progress.ranges() < MOST_RANGES {
+                true => self.lanes.next_job(),
+                false => self.lanes.oldest_job(),
+            };
+            let Some(job) = job else { return };
             self.start(job);
         }
     }
 
     fn start(&mut self, job: Job) {
-        let events: Vec<_> = job.events.iter().filter_map(|number| self.reader.event(*number)).collect();
-        for _ in events.len()..job.events.len() {
-            self.overflow();
-        }
-        let json: Vec<_> = events.iter().filter_map(|event| event.json(self.hook.raw)).collect();
-        if json.is_empty() {
-            self.lanes.finished(&job.lane);
-            return;
-        }
         let timestamp = job.timestamp.unwrap_or_else(|| {
             let timestamp = next_timestamp(clock::unix_ms(), self.last_timestamp);
             self.last_timestamp = timestamp;
             self.lanes.built(&job.lane, timestamp);
             timestamp
         });
-        let callback = self.shared.builder.build(&self.hook.callback_url, &json, timestamp);
-        let sender = self.shared.sender.clone();
-        let task = self.in_flight.spawn(async move { sender.send(callback).await });
+        let (journal, shared, hook) = (self.reader.journal().clone(), Arc::clone(&self.shared), Arc::clone(&self.hook));
+        let kept_alive = self.answered;
+        let task = self.in_flight.spawn(attempt(journal, shared, hook, job.events, timestamp, kept_alive));
         self.lane_of_task.insert(task.id(), job.lane);
     }
 
     /// Takes note of an attempt that ended, and of all others that did.
-    fn attempts_ended(&mut self, first: Result<(Id, Answer), JoinError>) -> Verdict {
+    fn attempts_ended(&mut self, first: Result<(Id, Attempted), JoinError>) -> Verdict {
         let mut next = Some(first);
         while let Some(ended) = next {
             if self.attempt_ended(ended) == Verdict::GiveUp {
@@ -202,40 +302,170 @@ impl Deliverer {
         Verdict::GoOn
     }
 
-    fn attempt_ended(&mut self, ended: Result<(Id, Answer), JoinError>) -> Verdict {
-        let (task, answer) = ended.unwrap_or_else(|error| {
+    fn attempt_ended(&mut self, ended: Result<(Id, Attempted), JoinError>) -> Verdict {
+        let (task, attempted) = ended.unwrap_or_else(|error| {
             error!(hook.id = %self.hook.id, %error, "A delivery came to an end that it should not have");
-            (error.id(), Answer::Unsent)
+            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None });
+            (error.id(), Attempted { answered, lost: 0, events: Vec::new() })
         });
         let lane = self.lane_of_task.remove(&task).expect("every attempt was started for a lane");
-        if answer.is_delivered() {
-            self.lanes.finished(&lane);
-            if std::mem::replace(&mut self.failing, false) {
-                info!(hook.id = %self.hook.id, host = host(&self.hook), "Callbacks to this hook succeed again");
+        let lost = attempted.lost;
+        match attempted.answered {
+            Some(answered) if answered.answer.is_delivered() => {
+                self.answered = true;
+                let events = self.lanes.delivered(&lane);
+                self.finish(&events);
+                self.books.delivered.add(events.len() - lost);
+                self.books.dropped(Dropped::RedisLost, lost);
+                self.receiver_works();
+                Verdict::GoOn
             }
+            Some(answered) => {
+                self.answered |= matches!(answered.answer, Answer::Status(_));
+                self.attempt_failed(&lane, answered, &attempted.events, lost)
+            }
+            None if lost > 0 => {
+                warn!(hook.id = %self.hook.id, events = lost, "Events for this hook are lost: Redis no longer has them");
+                let events = self.lanes.finished(&lane);
+                self.finish(&events);
+                self.books.dropped(Dropped::RedisLost, events.len());
+                Verdict::GoOn
+            }
+            None => {
+                let due = self.after(REDIS_WAIT);
+                self.lanes.retry_at(&lane, due);
+                Verdict::GoOn
+            }
+        }
+    }
+
+    /// A time of the lanes' clock, from now.
+    fn after(&self, wait: Duration) -> u64 {
+        self.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn receiver_works(&mut self) {
+        if std::mem::replace(&mut self.failing, false) {
+            info!(hook.id = %self.hook.id, host = host(&self.hook), "Callbacks to this hook succeed again");
+        }
+        if self.suspended.take().is_some() {
+            self.lanes.begin_anew();
+        }
+    }
+
+    fn attempt_failed(&mut self, lane: &LaneKey, answered: Answered, events: &[Arc<Event>], lost: usize) -> Verdict {
+        let answer = answered.answer;
+        let failures = self.lanes.failed(lane);
+        self.note_news();
+        if self.suspended.is_some() {
+            return self.probe_failed(lane, answered);
+        }
+        let asked = answered.retry_after.unwrap_or_default();
+        let wait = self.schedule.wait_after(failures, fastrand::f64()).map(|wait| wait.max(asked));
+        debug!(hook.id = %self.hook.id, %answer, failures, ?wait, "A callback failed");
+        if let Some(wait) = wait {
+            if !std::mem::replace(&mut self.failing, true) {
+                warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, "Callbacks to this hook fail; they will be tried again");
+            }
+            let due = self.after(wait);
+            self.lanes.retry_at(lane, due);
             return Verdict::GoOn;
         }
-        let failures = self.lanes.failed(&lane);
-        let wait = self.schedule.wait_after(failures, fastrand::f64());
-        debug!(hook.id = %self.hook.id, %answer, failures, ?wait, "A callback failed");
-        let Some(wait) = wait else {
+        if self.lanes.others_delivered(lane) {
+            self.park(lane, answer, events, lost);
+            return Verdict::GoOn;
+        }
+        if !self.hook.permanent && self.shared.settings.on_exhausted == OnExhausted::Remove {
             warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, failures, "The hook is removed: no retry helped");
             return Verdict::GiveUp;
-        };
-        if !std::mem::replace(&mut self.failing, true) {
-            warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, "Callbacks to this hook fail; they will be tried again");
         }
-        let due = self.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        self.lanes.retry_at(lane, due);
+        warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, failures, "The hook is suspended: no retry helped; its receiver is tried from time to time");
+        self.suspended = Some(Suspended { since_ms: clock::unix_ms(), probe_at: 0 });
+        self.probe_failed(lane, answered)
+    }
+
+    /// The receiver works and refuses this one: it is put aside, and the lane goes on.
+    fn park(&mut self, lane: &LaneKey, answer: Answer, events: &[Arc<Event>], lost: usize) {
+        let numbers = self.lanes.finished(lane);
+        warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, events = events.len(), "The receiver works but refuses this callback; it is parked");
+        let reason = answer.to_string();
+        for event in events {
+            self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());
+        }
+        self.books.parked.add(numbers.len() - lost);
+        self.books.dropped(Dropped::RedisLost, lost);
+        self.finish(&numbers);
+    }
+
+    fn probe_failed(&mut self, lane: &LaneKey, answered: Answered) -> Verdict {
+        let settings = &self.shared.settings;
+        let wait = spread(settings.permanent_interval_reset, fastrand::f64());
+        let probe_at = self.after(wait.max(answered.retry_after.unwrap_or_default()));
+        self.lanes.retry_at(lane, probe_at);
+        let Some(suspended) = &mut self.suspended else { return Verdict::GoOn };
+        suspended.probe_at = probe_at;
+        let lasted = Duration::from_millis(clock::unix_ms().saturating_sub(suspended.since_ms));
+        if !self.hook.permanent && lasted > settings.suspend_for {
+            warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered.answer, "The hook is removed: its receiver did nothing but fail while suspended");
+            return Verdict::GiveUp;
+        }
         Verdict::GoOn
     }
 
-    fn report_progress(&mut self) {
-        if self.lanes.unfinished() == 0 || self.reported.elapsed() >= REPORT_EVERY {
-            self.reported = Instant::now();
-            self.reader.done_up_to(self.lanes.watermark(self.reader.position()));
+    fn probe_now(&mut self) {
+        if let Some(suspended) = &mut self.suspended {
+            suspended.probe_at = 0;
         }
     }
+
+    fn note_news(&mut self) {
+        self.unreported_since.get_or_insert_with(Instant::now);
+    }
+
+    fn report_in_time(&mut self) {
+        if self.unreported_since.is_some_and(|since| since.elapsed() >= REPORT_AFTER) {
+            self.report();
+        }
+    }
+
+    /// Tells the journal how far this hook is.
+    fn report(&mut self) {
+        self.unreported_since = None;
+        let (now, now_ms) = (self.now(), clock::unix_ms());
+        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.due_ms.saturating_sub(now), ..tried };
+        self.reader.report(Cursor {
+            watermark: self.progress.watermark(self.reader.position()),
+            done: self.progress.done(),
+            trying: self.lanes.tried(now).into_iter().map(on_the_wall).collect(),
+            suspended_since_ms: self.suspended.as_ref().map(|suspended| suspended.since_ms),
+        });
+    }
+}
+
+/// Makes one attempt to deliver events: finds them, builds the callback, sends it.
+async fn attempt(
+    journal: Journal,
+    shared: Arc<Shared>,
+    hook: Arc<Hook>,
+    numbers: Vec<u64>,
+    timestamp: u64,
+    kept_alive: bool,
+) -> Attempted {
+    let events = match journal.fetch(&numbers).await {
+        Ok(events) => events,
+        Err(error) => {
+            debug!(hook.id = %hook.id, %error, "Events that only Redis has cannot be read; trying again");
+            return Attempted { answered: None, lost: 0, events: Vec::new() };
+        }
+    };
+    let json: Vec<_> = events.iter().filter_map(|event| event.json(hook.raw)).collect();
+    let lost = numbers.len() - json.len();
+    if json.is_empty() {
+        return Attempted { answered: None, lost, events };
+    }
+    let callback = shared.builder.build(&hook.callback_url, &json, timestamp);
+    let answered = shared.sender.send(&callback, kept_alive).await;
+    Attempted { answered: Some(answered), lost, events }
 }
 
 /// The host that a hook's callbacks go to: all of its URL that a log may show.

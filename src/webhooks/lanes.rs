@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use crate::config::Ordering;
 use crate::event::Event;
 use crate::event::InternalMeetingId;
+use crate::journal::cursor::Tried;
 
 /// What events have in common that form a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,11 +47,20 @@ pub struct Job {
     pub timestamp: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
     events: VecDeque<u64>,
+    stage: Stage,
     /// The callback that is being tried: in flight, or waiting for its next attempt.
     trying: Option<Trying>,
+}
+
+/// Where a lane's first callback is. Times are of the lanes' clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Ready,
+    InFlight,
+    Waiting(u64),
 }
 
 #[derive(Debug)]
@@ -59,112 +69,213 @@ struct Trying {
     events: usize,
     timestamp: Option<u64>,
     failures: usize,
+    /// How many callbacks of the hook had been delivered when it was first tried; none if that was before a restart, and
+    /// others had been delivered since.
+    delivered_before: Option<u64>,
 }
 
 /// All lanes of a hook. Times are in ms, of any clock that does not go back.
 #[derive(Debug)]
 pub struct Lanes {
     lanes: HashMap<LaneKey, Lane>,
-    /// Lanes whose next callback may go, the longest waiting first.
+    /// Lanes whose next callback may go, the longest waiting first. Some are no longer ready.
     ready: VecDeque<LaneKey>,
-    /// Lanes that wait for a retry, by when it is due.
+    /// Lanes that wait for a retry, by when it is due. Some no longer wait.
     waiting: BinaryHeap<Reverse<(u64, LaneKey)>>,
+    /// Callbacks that were being tried before a restart, by their first event.
+    resumed: HashMap<u64, Tried>,
     /// Most events in a callback.
     batch: usize,
-    unfinished: usize,
+    /// How many callbacks were delivered.
+    delivered: u64,
 }
 
 impl Lanes {
-    /// No lanes yet. A callback takes up to `batch` events, at least 1.
+    /// No lanes yet. A callback takes up to `batch` events, at least 1. Those in `tried` go on as they were before a restart;
+    /// their times are of the lanes' clock.
     #[must_use]
-    pub fn new(batch: usize) -> Self {
+    pub fn new(batch: usize, tried: Vec<Tried>) -> Self {
         Self {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             waiting: BinaryHeap::new(),
+            resumed: tried.into_iter().map(|tried| (tried.first, tried)).collect(),
             batch: batch.max(1),
-            unfinished: 0,
+            delivered: 0,
         }
-    }
-
-    /// How many events are not finished.
-    #[must_use]
-    pub fn unfinished(&self) -> usize {
-        self.unfinished
-    }
-
-    /// The number up to which all is finished, where `read_up_to` is the last that was looked at.
-    #[must_use]
-    pub fn watermark(&self, read_up_to: u64) -> u64 {
-        let oldest = self.lanes.values().filter_map(|lane| lane.events.front()).min();
-        oldest.map_or(read_up_to, |oldest| oldest - 1)
     }
 
     /// Adds an event to the end of its lane.
     pub fn push(&mut self, key: LaneKey, number: u64) {
-        self.unfinished += 1;
-        let lane = self.lanes.entry(key.clone()).or_default();
-        if lane.events.is_empty() {
-            self.ready.push_back(key);
-        }
+        let resumed = self.resumed.remove(&number);
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
+            let trying = resumed.as_ref().map(|tried| Trying {
+                events: tried.events.max(1),
+                timestamp: None,
+                failures: tried.failures,
+                delivered_before: (!tried.others_delivered).then_some(0),
+            });
+            let stage = resumed.as_ref().map_or(Stage::Ready, |tried| Stage::Waiting(tried.due_ms));
+            match stage {
+                Stage::Waiting(due) => self.waiting.push(Reverse((due, key.clone()))),
+                _ => self.ready.push_back(key.clone()),
+            }
+            Lane { events: VecDeque::new(), stage, trying }
+        });
         lane.events.push_back(number);
     }
 
     /// The next callback that may go; its lane is in flight from here on.
     pub fn next_job(&mut self) -> Option<Job> {
-        let key = self.ready.pop_front()?;
+        loop {
+            let key = self.ready.pop_front()?;
+            if self.lanes.get(&key).is_some_and(|lane| lane.stage == Stage::Ready) {
+                return self.start(key);
+            }
+        }
+    }
+
+    /// The callback with the oldest event of all, if it may go; its lane is in flight from here on.
+    pub fn oldest_job(&mut self) -> Option<Job> {
+        let (key, lane) = self.lanes.iter().min_by_key(|(_, lane)| lane.events.front().copied())?;
+        if lane.stage != Stage::Ready {
+            return None;
+        }
+        self.start(key.clone())
+    }
+
+    /// The callback with the oldest event that is not in flight, whether it may go or waits; its lane is in flight from here on.
+    pub fn probe(&mut self) -> Option<Job> {
+        let grounded = self.lanes.iter().filter(|(_, lane)| lane.stage != Stage::InFlight);
+        let (key, _) = grounded.min_by_key(|(_, lane)| lane.events.front().copied())?;
+        self.start(key.clone())
+    }
+
+    fn start(&mut self, key: LaneKey) -> Option<Job> {
         let lane = self.lanes.get_mut(&key)?;
-        let most = self.batch.min(lane.events.len());
-        let trying = lane.trying.get_or_insert(Trying { events: most, timestamp: None, failures: 0 });
+        lane.stage = Stage::InFlight;
+        let (most, delivered) = (self.batch.min(lane.events.len()), self.delivered);
+        let trying = lane.trying.get_or_insert(Trying {
+            events: most,
+            timestamp: None,
+            failures: 0,
+            delivered_before: Some(delivered),
+        });
+        trying.events = trying.events.min(lane.events.len());
         let events = lane.events.iter().take(trying.events).copied().collect();
         Some(Job { lane: key, events, timestamp: trying.timestamp })
     }
 
+    fn trying(&mut self, key: &LaneKey) -> Option<&mut Trying> {
+        self.lanes.get_mut(key)?.trying.as_mut()
+    }
+
     /// Remembers when the callback in flight was first built: retries repeat it.
     pub fn built(&mut self, key: &LaneKey, timestamp: u64) {
-        if let Some(trying) = self.lanes.get_mut(key).and_then(|lane| lane.trying.as_mut()) {
+        if let Some(trying) = self.trying(key) {
             trying.timestamp = Some(timestamp);
         }
     }
 
-    /// The callback in flight is finished, delivered or not. The lane goes on.
-    pub fn finished(&mut self, key: &LaneKey) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
+    /// The callback in flight was delivered. Gives its events; the lane goes on.
+    pub fn delivered(&mut self, key: &LaneKey) -> Vec<u64> {
+        self.delivered += 1;
+        self.finished(key)
+    }
+
+    /// The callback in flight is finished without being delivered. Gives its events; the lane goes on.
+    pub fn finished(&mut self, key: &LaneKey) -> Vec<u64> {
+        let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let finished = lane.trying.take().map_or(0, |trying| trying.events);
-        lane.events.drain(..finished);
-        self.unfinished -= finished;
+        let events = lane.events.drain(..finished).collect();
         if lane.events.is_empty() {
             self.lanes.remove(key);
         } else {
+            lane.stage = Stage::Ready;
             self.ready.push_back(key.clone());
         }
+        events
     }
 
     /// The callback in flight failed once more. Gives how often it has.
     pub fn failed(&mut self, key: &LaneKey) -> usize {
-        let Some(trying) = self.lanes.get_mut(key).and_then(|lane| lane.trying.as_mut()) else { return 0 };
-        trying.failures += 1;
-        trying.failures
+        self.trying(key).map_or(0, |trying| {
+            trying.failures += 1;
+            trying.failures
+        })
     }
 
-    /// The callback that failed is due again at `due`.
-    pub fn retry_at(&mut self, key: LaneKey, due: u64) {
-        self.waiting.push(Reverse((due, key)));
+    /// Whether another callback was delivered since the one in flight was first tried.
+    #[must_use]
+    pub fn others_delivered(&self, key: &LaneKey) -> bool {
+        let trying = self.lanes.get(key).and_then(|lane| lane.trying.as_ref());
+        trying.is_some_and(|trying| trying.others_delivered(self.delivered))
+    }
+
+    /// The callback in flight is due again at `due`.
+    pub fn retry_at(&mut self, key: &LaneKey, due: u64) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.stage = Stage::Waiting(due);
+            self.waiting.push(Reverse((due, key.clone())));
+        }
     }
 
     /// When the next retry is due.
     #[must_use]
-    pub fn next_due(&self) -> Option<u64> {
-        self.waiting.peek().map(|Reverse((due, _))| *due)
+    pub fn next_due(&mut self) -> Option<u64> {
+        while let Some(Reverse((due, key))) = self.waiting.peek() {
+            if self.lanes.get(key).is_some_and(|lane| lane.stage == Stage::Waiting(*due)) {
+                return Some(*due);
+            }
+            self.waiting.pop();
+        }
+        None
     }
 
     /// Lets go what is due.
     pub fn wake(&mut self, now: u64) {
         while self.next_due().is_some_and(|due| due <= now) {
-            if let Some(Reverse((_, key))) = self.waiting.pop() {
+            let Some(Reverse((_, key))) = self.waiting.pop() else { return };
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.stage = Stage::Ready;
                 self.ready.push_back(key);
             }
         }
+    }
+
+    /// Lets go all that waits, each as if it had never failed: the receiver is there again.
+    pub fn begin_anew(&mut self) {
+        self.waiting.clear();
+        let mut woken: Vec<_> = Vec::new();
+        for (key, lane) in &mut self.lanes {
+            if let Stage::Waiting(_) = lane.stage {
+                lane.stage = Stage::Ready;
+                woken.push((lane.events.front().copied(), key.clone()));
+            }
+            if let Some(trying) = &mut lane.trying {
+                trying.failures = 0;
+            }
+        }
+        woken.sort_unstable();
+        self.ready.extend(woken.into_iter().map(|(_, key)| key));
+    }
+
+    /// What failed and is to be tried again, for the cursor. What is in flight is due at `now`.
+    #[must_use]
+    pub fn tried(&self, now: u64) -> Vec<Tried> {
+        let tried = |lane: &Lane| {
+            let trying = lane.trying.as_ref().filter(|trying| trying.failures > 0)?;
+            Some(Tried {
+                first: *lane.events.front()?,
+                events: trying.events,
+                failures: trying.failures,
+                due_ms: if let Stage::Waiting(due) = lane.stage { due } else { now },
+                others_delivered: trying.others_delivered(self.delivered),
+            })
+        };
+        let mut all: Vec<_> = self.lanes.values().filter_map(tried).collect();
+        all.sort_unstable_by_key(|tried| tried.first);
+        all
     }
 
     /// Drops the oldest event that is not being tried. What is being tried stays, or a hook whose receiver is dead would
@@ -179,12 +290,16 @@ impl Lanes {
         let key = key.clone();
         let lane = self.lanes.get_mut(&key)?;
         let dropped = lane.events.remove(tried(lane))?;
-        self.unfinished -= 1;
         if lane.events.is_empty() {
             self.lanes.remove(&key);
-            self.ready.retain(|ready| *ready != key);
         }
         Some(dropped)
+    }
+}
+
+impl Trying {
+    fn others_delivered(&self, delivered: u64) -> bool {
+        self.delivered_before.is_none_or(|before| delivered > before)
     }
 }
 
@@ -196,78 +311,123 @@ mod tests {
         LaneKey::Meeting(Some(meeting.into()))
     }
 
+    fn lanes(batch: usize, events: &[(&str, u64)]) -> Lanes {
+        let mut lanes = Lanes::new(batch, Vec::new());
+        for (meeting, number) in events {
+            lanes.push(lane(meeting), *number);
+        }
+        lanes
+    }
+
     fn job(meeting: &str, events: &[u64], timestamp: Option<u64>) -> Option<Job> {
         Some(Job { lane: lane(meeting), events: events.to_vec(), timestamp })
     }
 
     #[test]
     fn one_callback_of_a_lane_at_a_time_lanes_in_turn() {
-        let mut lanes = Lanes::new(1);
-        for (meeting, number) in [("a", 1), ("a", 2), ("b", 3), ("a", 4)] {
-            lanes.push(lane(meeting), number);
-        }
+        let mut lanes = lanes(1, &[("a", 1), ("a", 2), ("b", 3), ("a", 4)]);
         assert_eq!(lanes.next_job(), job("a", &[1], None));
         assert_eq!(lanes.next_job(), job("b", &[3], None));
         assert_eq!(lanes.next_job(), None);
-        assert_eq!(lanes.watermark(10), 0);
-        lanes.finished(&lane("a"));
-        assert_eq!(lanes.watermark(10), 1);
-        lanes.finished(&lane("b"));
+        assert_eq!(lanes.delivered(&lane("a")), [1]);
+        assert_eq!(lanes.delivered(&lane("b")), [3]);
         assert_eq!(lanes.next_job(), job("a", &[2], None));
-        lanes.finished(&lane("a"));
+        assert_eq!(lanes.finished(&lane("a")), [2]);
         assert_eq!(lanes.next_job(), job("a", &[4], None));
-        lanes.finished(&lane("a"));
-        assert_eq!((lanes.next_job(), lanes.unfinished(), lanes.watermark(10)), (None, 0, 10));
+        assert_eq!(lanes.delivered(&lane("a")), [4]);
+        assert_eq!(lanes.next_job(), None);
     }
 
     #[test]
     fn a_retry_repeats_the_same_callback_and_others_go_on() {
-        let mut lanes = Lanes::new(2);
-        lanes.push(lane("a"), 1);
+        let mut lanes = lanes(2, &[("a", 1)]);
         assert_eq!(lanes.next_job(), job("a", &[1], None));
         lanes.built(&lane("a"), 77);
         lanes.push(lane("a"), 2);
         lanes.push(lane("b"), 3);
         assert_eq!(lanes.failed(&lane("a")), 1);
-        lanes.retry_at(lane("a"), 100);
+        lanes.retry_at(&lane("a"), 100);
         assert_eq!(lanes.next_job(), job("b", &[3], None));
         lanes.wake(99);
         assert_eq!((lanes.next_job(), lanes.next_due()), (None, Some(100)));
         lanes.wake(100);
         assert_eq!(lanes.next_job(), job("a", &[1], Some(77)), "what came since does not join it");
         assert_eq!(lanes.failed(&lane("a")), 2);
+        assert!(!lanes.others_delivered(&lane("a")));
+        lanes.delivered(&lane("b"));
+        assert!(lanes.others_delivered(&lane("a")));
         lanes.finished(&lane("a"));
         assert_eq!(lanes.next_job(), job("a", &[2], None));
         assert_eq!(lanes.failed(&lane("a")), 1, "the count belongs to the callback");
+        assert!(!lanes.others_delivered(&lane("a")));
     }
 
     #[test]
     fn what_waits_in_a_lane_goes_together() {
-        let mut lanes = Lanes::new(3);
-        for number in 1..=5 {
-            lanes.push(lane("a"), number);
-        }
+        let mut lanes = lanes(3, &[("a", 1), ("a", 2), ("a", 3), ("a", 4), ("a", 5)]);
         assert_eq!(lanes.next_job(), job("a", &[1, 2, 3], None));
-        lanes.finished(&lane("a"));
+        assert_eq!(lanes.delivered(&lane("a")), [1, 2, 3]);
         assert_eq!(lanes.next_job(), job("a", &[4, 5], None));
     }
 
     #[test]
     fn drops_the_oldest_that_is_not_being_tried() {
-        let mut lanes = Lanes::new(1);
-        for (meeting, number) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
-            lanes.push(lane(meeting), number);
-        }
+        let mut lanes = lanes(1, &[("a", 1), ("b", 2), ("a", 3), ("c", 4)]);
         assert_eq!(lanes.next_job(), job("a", &[1], None));
         assert_eq!(lanes.drop_oldest(), Some(2));
         assert_eq!(lanes.drop_oldest(), Some(3));
         assert_eq!(lanes.drop_oldest(), Some(4));
         assert_eq!(lanes.drop_oldest(), None);
-        assert_eq!((lanes.next_job(), lanes.unfinished()), (None, 1));
+        assert_eq!(lanes.next_job(), None);
         lanes.push(lane("b"), 5);
         assert_eq!(lanes.next_job(), job("b", &[5], None));
         lanes.finished(&lane("a"));
         lanes.push(lane("a"), 6);
         assert_eq!(lanes.next_job(), job("a", &[6], None));
+        assert_eq!(lanes.next_job(), None);
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_it_was() {
+        let mut before = lanes(2, &[("a", 1), ("a", 2), ("a", 3), ("b", 4)]);
+        assert_eq!(before.next_job(), job("a", &[1, 2], None));
+        before.failed(&lane("a"));
+        before.failed(&lane("a"));
+        before.retry_at(&lane("a"), 500);
+        let tried = before.tried(100);
+        assert_eq!(tried, [Tried { first: 1, events: 2, failures: 2, due_ms: 500, others_delivered: false }]);
+
+        let mut after = Lanes::new(2, tried);
+        for (meeting, number) in [("a", 1), ("a", 2), ("a", 3), ("b", 4)] {
+            after.push(lane(meeting), number);
+        }
+        assert_eq!(after.next_job(), job("b", &[4], None));
+        assert_eq!((after.next_job(), after.next_due()), (None, Some(500)));
+        after.wake(500);
+        assert_eq!(after.next_job(), job("a", &[1, 2], None));
+        assert_eq!(after.failed(&lane("a")), 3);
+        assert!(!after.others_delivered(&lane("a")));
+        after.delivered(&lane("b"));
+        assert!(after.others_delivered(&lane("a")));
+    }
+
+    #[test]
+    fn a_probe_takes_the_oldest_and_success_begins_anew() {
+        let mut lanes = lanes(1, &[("b", 1), ("a", 2)]);
+        assert_eq!(lanes.next_job(), job("b", &[1], None));
+        assert_eq!(lanes.next_job(), job("a", &[2], None));
+        for meeting in ["a", "b"] {
+            lanes.failed(&lane(meeting));
+            lanes.retry_at(&lane(meeting), 1000);
+        }
+        assert_eq!(lanes.probe(), job("b", &[1], None));
+        assert_eq!(lanes.probe(), job("a", &[2], None));
+        assert_eq!(lanes.probe(), None);
+        lanes.retry_at(&lane("a"), 2000);
+        lanes.delivered(&lane("b"));
+        lanes.begin_anew();
+        assert_eq!(lanes.next_job(), job("a", &[2], None));
+        assert_eq!(lanes.failed(&lane("a")), 1);
+        assert_eq!((lanes.next_job(), lanes.next_due()), (None, None));
     }
 }

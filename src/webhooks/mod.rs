@@ -12,6 +12,7 @@ mod sender;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +26,17 @@ use crate::webhooks::deliverer::Deliverer;
 use crate::webhooks::deliverer::Shared;
 use crate::webhooks::sender::Sender;
 
+/// How to speak to a deliverer.
+struct Running {
+    stop: CancellationToken,
+    probe: Arc<Notify>,
+}
+
 /// Starts and stops deliverers as hooks come and go.
 pub struct Webhooks {
     shared: Arc<Shared>,
     deliverers: JoinSet<()>,
-    running: HashMap<HookId, CancellationToken>,
+    running: HashMap<HookId, Running>,
 }
 
 impl Webhooks {
@@ -55,14 +62,21 @@ impl Webhooks {
                 () = stop.cancelled() => break,
                 change = changes.recv() => match change {
                     Some(HookChange::Added(hook, reader)) => {
-                        let deliverer = Deliverer::new(Arc::clone(&hook), reader, Arc::clone(&self.shared));
-                        let token = stop.child_token();
-                        self.running.insert(hook.id.clone(), token.clone());
+                        let running = Running { stop: stop.child_token(), probe: Arc::new(Notify::new()) };
+                        let (id, token) = (hook.id.clone(), running.stop.clone());
+                        let probe = Arc::clone(&running.probe);
+                        let deliverer = Deliverer::new(hook, reader, Arc::clone(&self.shared), probe);
+                        self.running.insert(id, running);
                         self.deliverers.spawn(deliverer.run(token));
                     }
+                    Some(HookChange::WantedAgain(id)) => {
+                        if let Some(running) = self.running.get(&id) {
+                            running.probe.notify_one();
+                        }
+                    }
                     Some(HookChange::Removed(id)) => {
-                        if let Some(token) = self.running.remove(&id) {
-                            token.cancel();
+                        if let Some(running) = self.running.remove(&id) {
+                            running.stop.cancel();
                         }
                     }
                     None => break,

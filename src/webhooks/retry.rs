@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use crate::config::Hooks;
 
@@ -41,30 +42,44 @@ impl fmt::Display for Answer {
     }
 }
 
+/// Longest wait that a receiver's `Retry-After` is believed.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// The wait that the value of a `Retry-After` header asks for: seconds, or a date as HTTP writes it. `now` is the clock.
+#[must_use]
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
 /// When to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     intervals: Vec<Duration>,
-    /// The wait after the last interval, over and over; none to give up there.
-    for_ever: Option<Duration>,
 }
 
 impl Schedule {
-    /// The configured schedule, for a permanent hook or another.
+    /// The configured schedule.
     #[must_use]
-    pub fn new(hooks: &Hooks, permanent: bool) -> Self {
-        Self { intervals: hooks.retry_intervals.clone(), for_ever: permanent.then_some(hooks.permanent_interval_reset) }
+    pub fn new(hooks: &Hooks) -> Self {
+        Self { intervals: hooks.retry_intervals.clone() }
     }
 
-    /// The wait after `failures` failed attempts, at least 1; `None` when it is time to give up.
-    ///
-    /// `random`, from 0 to 1, spreads it between 0.8 and 1.2 of what is configured, so that hooks that failed together are
-    /// not tried together.
+    /// The wait after `failures` failed attempts, at least 1; `None` when no retry is left.
     #[must_use]
     pub fn wait_after(&self, failures: usize, random: f64) -> Option<Duration> {
-        let wait = self.intervals.get(failures.saturating_sub(1)).copied().or(self.for_ever)?;
-        Some(wait.mul_f64(0.8 + 0.4 * random))
+        self.intervals.get(failures.saturating_sub(1)).map(|wait| spread(*wait, random))
     }
+}
+
+/// A wait between 0.8 and 1.2 times as long, by a `random` number from 0 to 1: what failed together is not tried together.
+#[must_use]
+pub fn spread(wait: Duration, random: f64) -> Duration {
+    wait.mul_f64(0.8 + 0.4 * random)
 }
 
 #[cfg(test)]
@@ -79,16 +94,25 @@ mod tests {
     }
 
     #[test]
-    fn waits_as_configured_then_gives_up_or_goes_on() {
+    fn waits_as_configured_then_no_more() {
         let seconds = Duration::from_secs;
-        let intervals = vec![seconds(1), seconds(10)];
-        let mut schedule = Schedule { intervals, for_ever: None };
+        let schedule = Schedule { intervals: vec![seconds(1), seconds(10)] };
         assert_eq!(schedule.wait_after(1, 0.5), Some(seconds(1)));
         assert_eq!(schedule.wait_after(2, 0.0), Some(seconds(8)));
         assert_eq!(schedule.wait_after(2, 1.0), Some(seconds(12)));
         assert_eq!(schedule.wait_after(3, 0.5), None);
-        schedule.for_ever = Some(seconds(60));
-        assert_eq!(schedule.wait_after(3, 0.5), Some(seconds(60)));
-        assert_eq!(schedule.wait_after(3000, 0.5), Some(seconds(60)));
+    }
+
+    #[test]
+    fn believes_a_receiver_that_asks_for_time_within_reason() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+        let wait = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(wait("7"), Some(7));
+        assert_eq!(wait(" 7 "), Some(7));
+        assert_eq!(wait("86400"), Some(3600));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:57 GMT"), Some(20));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(wait("-1"), None);
+        assert_eq!(wait("soon"), None);
     }
 }

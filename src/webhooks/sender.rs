@@ -1,6 +1,7 @@
 //! One attempt to deliver a callback over HTTP.
 
 use std::time::Duration;
+use std::time::SystemTime;
 
 use reqwest::Client;
 use reqwest::Response;
@@ -8,12 +9,14 @@ use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderValue;
+use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use tracing::warn;
 
 use crate::webhooks::callback;
 use crate::webhooks::callback::Callback;
 use crate::webhooks::retry::Answer;
+use crate::webhooks::retry::retry_after;
 
 /// Most redirects that are followed.
 const REDIRECTS: usize = 10;
@@ -54,29 +57,49 @@ impl Sender {
         Ok(Self { client, timeout })
     }
 
-    /// Makes one attempt.
-    pub(super) async fn send(&self, callback: Callback) -> Answer {
+    /// Makes one attempt. `kept_alive` says that the receiver answered before, so that a connection to it may have been
+    /// kept; if it then turns out to be closed, the attempt is made again at once, on a new one.
+    pub(super) async fn send(&self, callback: &Callback, kept_alive: bool) -> Answered {
+        let first = self.attempt(callback).await;
+        match first.answer {
+            Answer::Broken if kept_alive => self.attempt(callback).await,
+            _ => first,
+        }
+    }
+
+    async fn attempt(&self, callback: &Callback) -> Answered {
+        let failed = |answer| Answered { answer, retry_after: None };
         let request = self.client.post(&callback.url).header(CONTENT_TYPE, callback::CONTENT_TYPE);
-        let request = request.body(callback.body).timeout(self.timeout).build();
-        let Ok(mut request) = request else { return Answer::Unsent };
+        let request = request.body(callback.body.clone()).timeout(self.timeout).build();
+        let Ok(mut request) = request else { return failed(Answer::Unsent) };
         if let Some(authorization) = &callback.authorization {
-            let Ok(mut value) = HeaderValue::from_str(authorization.expose()) else { return Answer::Unsent };
+            let Ok(mut value) = HeaderValue::from_str(authorization.expose()) else { return failed(Answer::Unsent) };
             value.set_sensitive(true);
             // Instead of what a user and password in the URL would say.
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         match self.client.execute(request).await {
             Ok(response) => {
-                let status = response.status().as_u16();
+                let answer = Answer::Status(response.status().as_u16());
+                let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let retry_after = asked.and_then(|value| retry_after(value, SystemTime::now()));
                 read_answer(response).await;
-                Answer::Status(status)
+                Answered { answer, retry_after }
             }
-            Err(error) if error.is_timeout() => Answer::Timeout,
-            Err(error) if error.is_connect() => Answer::Connect,
-            Err(error) if error.is_builder() => Answer::Unsent,
-            Err(_) => Answer::Broken,
+            Err(error) if error.is_timeout() => failed(Answer::Timeout),
+            Err(error) if error.is_connect() => failed(Answer::Connect),
+            Err(error) if error.is_builder() => failed(Answer::Unsent),
+            Err(_) => failed(Answer::Broken),
         }
     }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    /// How long the receiver asked to be left alone.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// Only 307 and 308 promise that method and body are repeated; any other redirect would lose the event.

@@ -1,0 +1,436 @@
+//! Writes the journal to Redis: what is new, in groups; and everything, to a Redis that lost it.
+//!
+//! As soon as one commit is answered, the next goes with all that waits. While Redis cannot be reached or refuses writes,
+//! all waits in memory. When Redis turns out not to be as it was left, one transaction makes it so again.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Client;
+use redis::Pipeline;
+use redis::RedisError;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use crate::clock;
+use crate::config::Hooks;
+use crate::connection::Connection;
+use crate::event::Event;
+use crate::event::HookId;
+use crate::journal::Health;
+use crate::journal::Journal;
+use crate::journal::NotStored;
+use crate::journal::Request;
+use crate::journal::cursor::Cursor;
+use crate::journal::entry;
+use crate::journal::link::Link;
+use crate::journal::link::Outcome;
+use crate::journal::log::News;
+use crate::journal::stream;
+use crate::journal::stream::JOURNAL;
+use crate::store::WriteBehind;
+use crate::store::behind::Batch as Behind;
+
+/// HASH of the readers' cursors.
+const CURSORS: &str = "bigbluebutton:webhooks:out:cursors";
+
+/// Where a new journal is written before it takes the old one's place.
+const REBUILT: &str = "bigbluebutton:webhooks:out:journal:rebuilt";
+
+/// Most events, and most bytes of them, in one transaction.
+const MOST_EVENTS: usize = 1000;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// A transaction goes at least so often: it renews the lease, and notices a Redis that was emptied.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The stream's length is cut at most so often, in commits.
+const TRIM_EVERY: u64 = 32;
+
+/// The first wait after a failure; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a trouble that lasts is said again.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Adds the commands that write everything else that the daemon keeps in Redis: hooks and mappings.
+pub type Recollection = Box<dyn Fn(&mut Pipeline) + Send + Sync>;
+
+/// The journal of an earlier run cannot be taken up yet.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another daemon holds the lease.
+    #[error("another daemon works with this Redis ({0}); waiting for it to end")]
+    Held(String),
+    /// Redis cannot be reached or refuses.
+    #[error("{0}")]
+    Redis(#[from] RedisError),
+    /// Redis refuses writes.
+    #[error("Redis refuses writes: {0}")]
+    Refused(String),
+}
+
+/// The one writer of the journal's copy.
+pub struct Committer {
+    journal: Journal,
+    requests: UnboundedReceiver<Request>,
+    link: Link,
+    connection: Arc<Connection>,
+    behind: Arc<WriteBehind>,
+    recollection: Option<Recollection>,
+    queue_size: usize,
+    journal_size: usize,
+    /// What the stream holds, as runs of numbers without gaps: first and last.
+    stored: VecDeque<(u64, u64)>,
+    commits: u64,
+    /// Requests that go with the next commit after a recovery.
+    kept: Vec<Request>,
+    wait: Duration,
+    said_at: Option<Instant>,
+    stop: CancellationToken,
+}
+
+/// What goes with one transaction.
+#[derive(Default)]
+struct Commit {
+    news: News,
+    behind: Behind,
+    requests: Vec<Request>,
+    commands: Pipeline,
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer").field("commits", &self.commits).finish_non_exhaustive()
+    }
+}
+
+impl Committer {
+    /// A committer, and the journal that it writes: over a connection of its own to `client`; what is read goes over
+    /// `connection`. With the journal it writes the changes that wait in `behind`.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        connection: Arc<Connection>,
+        behind: Arc<WriteBehind>,
+        settings: &Hooks,
+        stop: CancellationToken,
+    ) -> (Self, Journal) {
+        let (journal, requests) = Journal::new(settings.memory_limit, Arc::clone(&connection));
+        let committer = Self {
+            journal: journal.clone(),
+            requests,
+            link: Link::new(client),
+            connection,
+            behind,
+            recollection: None,
+            queue_size: settings.queue_size,
+            journal_size: settings.journal_size.max(settings.queue_size),
+            stored: VecDeque::new(),
+            commits: 0,
+            kept: Vec::new(),
+            wait: FIRST_WAIT,
+            said_at: None,
+            stop,
+        };
+        (committer, journal)
+    }
+
+    /// Takes up the journal of an earlier run: takes the lease, and gives the readers' cursors.
+    ///
+    /// # Errors
+    /// If another daemon holds the lease, or Redis is not there. Try again then.
+    pub async fn open(&mut self) -> Result<HashMap<HookId, Cursor>, OpenError> {
+        if let Some(other) = self.link.take_lease().await? {
+            return Err(OpenError::Held(other));
+        }
+        let (cursors,): (HashMap<String, String>,) = self.connection.run(redis::pipe().hgetall(CURSORS)).await?;
+        let read = |(name, text): (String, String)| match Cursor::from_text(&text) {
+            Ok(cursor) => Some((HookId::from(name), cursor)),
+            Err(error) => {
+                warn!(hook.id = name, %error, "A cursor in Redis cannot be read; this hook starts at the end");
+                None
+            }
+        };
+        let cursors: HashMap<_, _> = cursors.into_iter().filter_map(read).collect();
+        let last_stored = stream::last_number(&self.connection).await?;
+        let highest = cursors.values().map(Cursor::highest).max().unwrap_or(0);
+        // Never the same number for two events, whatever Redis forgot.
+        let next = last_stored.max(highest).max(clock::unix_us()) + 1;
+        match self.link.begin().await {
+            Outcome::Applied => {}
+            Outcome::Usurped(other) => return Err(OpenError::Held(other)),
+            Outcome::Unreachable(error) => return Err(error.into()),
+            Outcome::Refused(why) | Outcome::Surprise(why) => return Err(OpenError::Refused(why)),
+        }
+        self.journal.log().begin_at(next);
+        let stored = stream::span(&self.connection).await?;
+        self.stored = stored.into_iter().collect();
+        Ok(cursors)
+    }
+
+    /// Says how to write hooks and mappings anew.
+    pub fn recollect_with(&mut self, recollection: Recollection) {
+        self.recollection = Some(recollection);
+    }
+
+    /// Writes until told to stop; then what is left, and gives the lease back.
+    pub async fn run(mut self) {
+        let mut next_heartbeat = Instant::now() + HEARTBEAT;
+        // A commit whose reply was lost, and is tried until it is known to be applied.
+        let mut uncertain: Option<Commit> = None;
+        loop {
+            let stopping = self.stop.is_cancelled();
+            let commit = match uncertain.take() {
+                Some(commit) => commit,
+                None => {
+                    let mut commit = self.collect();
+                    if commit.commands.is_empty() && !stopping && Instant::now() < next_heartbeat {
+                        tokio::select! {
+                            () = self.journal.shared.news.notified() => {}
+                            () = tokio::time::sleep_until(next_heartbeat) => {}
+                            () = self.stop.cancelled() => {}
+                        }
+                        continue;
+                    }
+                    if stopping && commit.commands.is_empty() {
+                        Link::release(&mut commit.commands);
+                    }
+                    commit
+                }
+            };
+            let last_words = stopping && commit.is_empty();
+            next_heartbeat = Instant::now() + HEARTBEAT;
+            match self.link.apply(&commit.commands).await {
+                Outcome::Applied => {
+                    self.applied(commit);
+                    if last_words {
+                        return;
+                    }
+                }
+                Outcome::Refused(why) => {
+                    self.not_applied(commit, &why);
+                    if last_words {
+                        return;
+                    }
+                    self.trouble(&why).await;
+                }
+                Outcome::Unreachable(error) => {
+                    let mut commit = commit;
+                    fail(&mut commit.requests, &error.to_string());
+                    uncertain = Some(commit);
+                    self.trouble(&error.to_string()).await;
+                }
+                Outcome::Surprise(why) => {
+                    let mut commit = commit;
+                    self.kept.append(&mut commit.requests);
+                    self.not_applied(commit, &why);
+                    if !self.recover(&why).await {
+                        return;
+                    }
+                }
+                Outcome::Usurped(other) => {
+                    error!(other, "Another daemon took over this Redis; this one ends");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// All that waits, as far as it goes into one transaction.
+    fn collect(&mut self) -> Commit {
+        let mut commit = Commit {
+            news: self.journal.log().take_news(MOST_EVENTS, MOST_BYTES),
+            behind: self.behind.take(),
+            requests: std::mem::take(&mut self.kept),
+            commands: redis::pipe(),
+        };
+        while let Ok(request) = self.requests.try_recv() {
+            commit.requests.push(request);
+        }
+        let commands = &mut commit.commands;
+        for event in &commit.news.events {
+            add_event(commands, JOURNAL, event);
+        }
+        add_cursors(commands, &commit.news.cursors);
+        for name in &commit.news.gone {
+            commands.hdel(CURSORS, name.as_str()).ignore();
+        }
+        self.behind.write(&commit.behind, commands);
+        for request in &commit.requests {
+            for command in request.commands.cmd_iter() {
+                commands.add_command(command.clone());
+            }
+            add_cursors(commands, request.cursor.as_slice());
+        }
+        if !commit.news.events.is_empty() && self.commits.is_multiple_of(TRIM_EVERY) {
+            let length = self.wanted_length() + commit.news.events.len();
+            commands.cmd("XTRIM").arg(JOURNAL).arg("MAXLEN").arg("~").arg(length).ignore();
+        }
+        commit
+    }
+
+    /// How many entries of the stream are to stay: what the slowest reader needs, within bounds.
+    fn wanted_length(&mut self) -> usize {
+        let needed_after = self.journal.log().needed_after();
+        while self.stored.len() > 1 && self.stored.front().is_some_and(|(_, last)| *last <= needed_after) {
+            self.stored.pop_front();
+        }
+        let needed = |(first, last): &(u64, u64)| (last + 1).saturating_sub((*first).max(needed_after + 1));
+        let needed: u64 = self.stored.iter().map(needed).sum();
+        usize::try_from(needed).unwrap_or(usize::MAX).clamp(self.queue_size, self.journal_size)
+    }
+
+    fn applied(&mut self, commit: Commit) {
+        self.commits += 1;
+        for event in &commit.news.events {
+            match self.stored.back_mut() {
+                Some((_, last)) if *last + 1 == event.number => *last = event.number,
+                _ => self.stored.push_back((event.number, event.number)),
+            }
+        }
+        self.journal.log().committed(&commit.news);
+        for request in commit.requests {
+            // Whoever asked may have gone.
+            let _ = request.done.send(Ok(()));
+        }
+        self.well();
+    }
+
+    fn not_applied(&self, mut commit: Commit, why: &str) {
+        fail(&mut commit.requests, why);
+        self.journal.log().not_committed(commit.news);
+        self.behind.put_back(commit.behind);
+    }
+
+    fn well(&mut self) {
+        self.wait = FIRST_WAIT;
+        self.said_at = None;
+        let was_degraded = self.journal.shared.health.send_if_modified(|health| {
+            let degraded = *health != Health::Good;
+            *health = Health::Good;
+            degraded
+        });
+        if was_degraded {
+            info!("Redis has the whole journal again");
+        }
+    }
+
+    /// Says that Redis does not have what it should, and waits a little.
+    async fn trouble(&mut self, why: &str) {
+        self.journal.shared.health.send_if_modified(|health| {
+            let degraded = Health::Degraded(why.to_owned());
+            let changed = *health != degraded;
+            *health = degraded;
+            changed
+        });
+        if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            self.said_at = Some(Instant::now());
+            warn!(error = why, "Redis does not take the journal; events wait in memory and are delivered from there");
+        }
+        debug!(error = why, wait = ?self.wait, "A commit failed");
+        tokio::time::sleep(self.wait).await;
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        // What somebody waits for does not wait for Redis to be well.
+        while let Ok(request) = self.requests.try_recv() {
+            self.kept.push(request);
+        }
+        fail(&mut self.kept, why);
+    }
+
+    /// Makes Redis have everything that it should. Gives false if it must not, because another daemon works with it.
+    async fn recover(&mut self, why: &str) -> bool {
+        warn!(reason = why, "Redis is not as it was left; everything in memory is written anew");
+        loop {
+            let news = self.journal.log().everything();
+            let rebuilt = self.rebuild(&news.events).await;
+            let outcome = match rebuilt {
+                Ok(()) => {
+                    let mut commands = redis::pipe();
+                    if news.events.is_empty() {
+                        commands.del(JOURNAL).ignore();
+                    } else {
+                        commands.rename(REBUILT, JOURNAL).ignore();
+                    }
+                    commands.del(CURSORS).ignore();
+                    add_cursors(&mut commands, &news.cursors);
+                    if let Some(recollection) = &self.recollection {
+                        recollection(&mut commands);
+                    }
+                    self.link.replace(&commands).await
+                }
+                Err(error) => Outcome::Unreachable(error),
+            };
+            match outcome {
+                Outcome::Applied => {
+                    info!(events = news.events.len(), "Redis has everything again");
+                    self.stored.clear();
+                    let commit = Commit { news, commands: redis::pipe(), ..Commit::default() };
+                    self.applied(commit);
+                    return true;
+                }
+                Outcome::Usurped(other) => {
+                    error!(other, "Another daemon took over this Redis; this one ends");
+                    return false;
+                }
+                Outcome::Refused(why) | Outcome::Surprise(why) => {
+                    self.journal.log().not_committed(news);
+                    self.trouble(&why).await;
+                }
+                Outcome::Unreachable(error) => {
+                    self.journal.log().not_committed(news);
+                    self.trouble(&error.to_string()).await;
+                }
+            }
+        }
+    }
+
+    /// Writes the events to a stream beside the journal, in pieces: they may be more than one command should hold.
+    async fn rebuild(&self, events: &[Arc<Event>]) -> Result<(), RedisError> {
+        let () = self.connection.run(redis::pipe().del(REBUILT).ignore()).await?;
+        for piece in events.chunks(MOST_EVENTS) {
+            let mut commands = redis::pipe();
+            for event in piece {
+                add_event(&mut commands, REBUILT, event);
+            }
+            let () = self.connection.run(&commands).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Commit {
+    fn is_empty(&self) -> bool {
+        self.news.is_empty() && self.behind.is_empty() && self.requests.is_empty()
+    }
+}
+
+fn add_event(commands: &mut Pipeline, stream: &str, event: &Event) {
+    let mut command = redis::cmd("XADD");
+    command.arg(stream).arg(entry::id(event.number));
+    entry::write(event, &mut command);
+    commands.add_command(command).ignore();
+}
+
+fn add_cursors(commands: &mut Pipeline, cursors: &[(HookId, Cursor)]) {
+    if cursors.is_empty() {
+        return;
+    }
+    let fields: Vec<_> = cursors.iter().map(|(name, cursor)| (name.as_str(), cursor.to_text())).collect();
+    commands.hset_multiple(CURSORS, &fields).ignore();
+}
+
+fn fail(requests: &mut Vec<Request>, why: &str) {
+    for request in requests.drain(..) {
+        let _ = request.done.send(Err(NotStored(why.to_owned())));
+    }
+}

@@ -1,0 +1,241 @@
+//! How far a reader is. Pure.
+//!
+//! A reader finishes events out of order, since some wait for a retry while others go on. [`Progress`] keeps account as it
+//! goes; a [`Cursor`] is what is stored of it: a watermark up to which all is finished, and the ranges finished above it.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Where a reader goes on after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Every event up to this number is finished, as far as the reader wanted it.
+    #[serde(rename = "w")]
+    pub watermark: u64,
+    /// Ranges of numbers above it, first and last, in which every wanted event is finished.
+    #[serde(rename = "d", default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<(u64, u64)>,
+    /// Callbacks that failed and are to be tried again.
+    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+    pub trying: Vec<Tried>,
+    /// Since when nothing but failures is known of the receiver, in ms since 1970, if the reader is suspended.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub suspended_since_ms: Option<u64>,
+}
+
+/// A callback that failed and is to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The number of its first event.
+    #[serde(rename = "n")]
+    pub first: u64,
+    /// How many events of its lane it holds.
+    #[serde(rename = "e")]
+    pub events: usize,
+    /// How often it failed.
+    #[serde(rename = "f")]
+    pub failures: usize,
+    /// When it is due again, in ms since 1970.
+    #[serde(rename = "at")]
+    pub due_ms: u64,
+    /// Whether another event was delivered since it was first tried.
+    #[serde(rename = "o")]
+    pub others_delivered: bool,
+}
+
+impl Cursor {
+    /// The cursor of a reader that has seen all up to `number`.
+    #[must_use]
+    pub fn at(number: u64) -> Self {
+        Self { watermark: number, ..Self::default() }
+    }
+
+    /// Reads a stored cursor.
+    ///
+    /// # Errors
+    /// If the text is none.
+    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The text that is stored.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("numbers are always JSON")
+    }
+
+    /// Whether an event that the reader wanted is finished.
+    #[must_use]
+    pub fn is_done(&self, number: u64) -> bool {
+        number <= self.watermark || self.done.iter().any(|(first, last)| (*first..=*last).contains(&number))
+    }
+
+    /// The highest number that it speaks of.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        let done = self.done.iter().map(|(_, last)| *last);
+        let trying = self.trying.iter().map(|tried| tried.first);
+        done.chain(trying).fold(self.watermark, u64::max)
+    }
+
+    /// What it says of numbers up to `last`: a cursor must not speak of what is not stored.
+    #[must_use]
+    pub fn clipped(&self, last: u64) -> Self {
+        let done = self.done.iter().filter(|(first, _)| *first <= last);
+        Self {
+            watermark: self.watermark.min(last),
+            done: done.map(|(first, end)| (*first, (*end).min(last))).collect(),
+            trying: self.trying.iter().filter(|tried| tried.first <= last).cloned().collect(),
+            suspended_since_ms: self.suspended_since_ms,
+        }
+    }
+}
+
+/// The account of what a reader took and finished. Only events that it wants are taken.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    unfinished: BTreeSet<u64>,
+    /// Ranges finished above the first unfinished one: first number to last. Between two of them something is unfinished.
+    done: BTreeMap<u64, u64>,
+}
+
+impl Progress {
+    /// The reader took an event.
+    pub fn take(&mut self, number: u64) {
+        self.unfinished.insert(number);
+    }
+
+    /// The reader read over an event that was finished before.
+    pub fn skip(&mut self, number: u64) {
+        self.add_done(number);
+    }
+
+    /// The reader finished an event that it took.
+    pub fn finish(&mut self, number: u64) {
+        if self.unfinished.remove(&number) {
+            self.add_done(number);
+        }
+    }
+
+    /// How many events are taken and not finished.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.unfinished.len()
+    }
+
+    /// How many ranges are finished out of order.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        self.done.len()
+    }
+
+    /// The lowest number that is taken and not finished.
+    #[must_use]
+    pub fn oldest(&self) -> Option<u64> {
+        self.unfinished.first().copied()
+    }
+
+    /// The number up to which all is finished, where `read_up_to` is the last that was looked at.
+    #[must_use]
+    pub fn watermark(&self, read_up_to: u64) -> u64 {
+        self.oldest().map_or(read_up_to, |oldest| oldest - 1)
+    }
+
+    /// The ranges that are finished above the watermark.
+    #[must_use]
+    pub fn done(&self) -> Vec<(u64, u64)> {
+        self.done.iter().map(|(first, last)| (*first, *last)).collect()
+    }
+
+    fn add_done(&mut self, number: u64) {
+        let oldest = self.oldest().unwrap_or(u64::MAX);
+        if number < oldest {
+            // Up to the oldest unfinished one all is finished now; the watermark says so.
+            self.done = self.done.split_off(&oldest);
+            return;
+        }
+        let gap = |from: u64, to: u64| self.unfinished.range(from..to).next().is_some();
+        let before = self.done.range(..=number).next_back().map(|(first, last)| (*first, *last));
+        let after = self.done.range(number..).next().map(|(first, last)| (*first, *last));
+        let (mut first, mut last) = (number, number);
+        if let Some((start, end)) = before.filter(|(_, end)| *end >= number || !gap(*end, number)) {
+            (first, last) = (start, end.max(number));
+        }
+        if let Some((start, end)) = after.filter(|(start, _)| !gap(number, *start)) {
+            self.done.remove(&start);
+            last = end;
+        }
+        self.done.insert(first, last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watermark_waits_for_the_oldest() {
+        let mut progress = Progress::default();
+        for number in [10, 20, 30, 40, 50] {
+            progress.take(number);
+        }
+        assert_eq!(progress.watermark(60), 9);
+        progress.finish(30);
+        progress.finish(50);
+        assert_eq!((progress.watermark(60), progress.done()), (9, vec![(30, 30), (50, 50)]));
+        progress.finish(40);
+        assert_eq!(progress.done(), [(30, 50)]);
+        progress.finish(10);
+        assert_eq!((progress.watermark(60), progress.done()), (19, vec![(30, 50)]));
+        progress.finish(20);
+        assert_eq!((progress.watermark(60), progress.done(), progress.unfinished()), (60, vec![], 0));
+    }
+
+    #[test]
+    fn a_cursor_is_read_back_and_clipped() {
+        let tried = Tried { first: 11, events: 2, failures: 3, due_ms: 99, others_delivered: true };
+        let cursor =
+            Cursor { watermark: 10, done: vec![(20, 30), (40, 50)], trying: vec![tried], suspended_since_ms: Some(5) };
+        assert_eq!(Cursor::from_text(&cursor.to_text()).unwrap(), cursor);
+        assert_eq!(Cursor::from_text(r#"{"w":7}"#).unwrap(), Cursor::at(7));
+        assert!(Cursor::from_text("nonsense").is_err());
+        assert_eq!(cursor.highest(), 50);
+        assert_eq!(cursor.clipped(25).done, [(20, 25)]);
+        assert_eq!(cursor.clipped(5), Cursor { suspended_since_ms: Some(5), ..Cursor::at(5) });
+        assert!(cursor.is_done(10) && cursor.is_done(25) && !cursor.is_done(35));
+    }
+
+    /// Against the plainest account there is: a set of what is finished.
+    #[test]
+    fn agrees_with_a_plain_set() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..500 {
+            let mut progress = Progress::default();
+            let mut taken: Vec<u64> = Vec::new();
+            let mut finished: BTreeSet<u64> = BTreeSet::new();
+            let mut read_up_to = 0;
+            for _ in 0..random.usize(1..60) {
+                let open: Vec<_> = taken.iter().copied().filter(|number| !finished.contains(number)).collect();
+                if open.is_empty() || random.bool() {
+                    read_up_to += random.u64(1..4);
+                    progress.take(read_up_to);
+                    taken.push(read_up_to);
+                } else {
+                    let number = open[random.usize(..open.len())];
+                    progress.finish(number);
+                    finished.insert(number);
+                }
+                let cursor =
+                    Cursor { watermark: progress.watermark(read_up_to), done: progress.done(), ..Cursor::default() };
+                for number in &taken {
+                    assert_eq!(cursor.is_done(*number), finished.contains(number), "{number} {cursor:?} {finished:?}");
+                }
+                let runs = taken.windows(2).filter(|w| !finished.contains(&w[0]) && finished.contains(&w[1])).count();
+                assert!(progress.ranges() <= runs, "{cursor:?} {finished:?} {taken:?}");
+            }
+        }
+    }
+}

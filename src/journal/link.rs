@@ -1,0 +1,236 @@
+//! The writer's connection to Redis: transactions that are applied wholly, once, and only to a Redis that is as we left it.
+//!
+//! Every transaction writes the epoch, `<process>:<commit>`, and renews the lease; both keys are watched in between. So a
+//! Redis that lost or forgot something meanwhile, or that somebody else wrote to, refuses the transaction instead of taking
+//! it on wrong premises. After a lost reply the epoch tells whether the transaction was applied.
+
+use std::time::Duration;
+
+use redis::AsyncConnectionConfig;
+use redis::Client;
+use redis::Pipeline;
+use redis::RedisError;
+use redis::RedisResult;
+use redis::ServerError;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+
+use crate::connection::CONNECT_TIMEOUT;
+use crate::journal::holder;
+
+const EPOCH: &str = "bigbluebutton:webhooks:out:epoch";
+const LEASE: &str = "bigbluebutton:webhooks:out:lease";
+
+/// How long the lease lasts when it is not renewed, in ms. It is renewed every second.
+const LEASE_MS: u64 = 5000;
+
+/// How long Redis may take for a transaction.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What came of a transaction.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It was applied.
+    Applied,
+    /// Redis refused it, as it does when its disk is full. Nothing was applied.
+    Refused(String),
+    /// Redis cannot be reached, or did not answer. It may have been applied: try the same again.
+    Unreachable(RedisError),
+    /// Redis is not as we left it: it was emptied, or is older, or part of the transaction failed.
+    Surprise(String),
+    /// Another daemon holds the lease.
+    Usurped(String),
+}
+
+/// Whether Redis is as we left it.
+enum Found {
+    AsLeft,
+    /// With the transaction applied whose reply was lost.
+    WithTheLast,
+    Other(Outcome),
+}
+
+/// The connection.
+pub(super) struct Link {
+    client: Client,
+    connection: Option<MultiplexedConnection>,
+    /// Names this process in the lease.
+    holder: String,
+    /// Names this process in the epoch.
+    process: String,
+    /// How many transactions were applied.
+    commits: u64,
+    /// Whether the reply to the last transaction was lost.
+    uncertain: bool,
+}
+
+impl Link {
+    pub(super) fn new(client: Client) -> Self {
+        let process = uuid::Uuid::new_v4().to_string();
+        Self { client, connection: None, holder: holder::this(&process), process, commits: 0, uncertain: false }
+    }
+
+    /// Takes the lease if it is free, expired, or held by a process of this machine that is no more. Gives its holder if
+    /// it is another.
+    pub(super) async fn take_lease(&mut self) -> RedisResult<Option<String>> {
+        let mut connection = self.connect().await?;
+        let held: Option<String> = redis::cmd("GET").arg(LEASE).query_async(&mut connection).await?;
+        if let Some(other) = held.filter(|held| *held != self.holder) {
+            if !holder::is_gone(&other) {
+                return Ok(Some(other));
+            }
+            // Only if it is still theirs: a third may have been quicker.
+            let script = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+            let mut command = redis::cmd("EVAL");
+            command.arg(script).arg(1).arg(LEASE).arg(&other);
+            let _deleted: i64 = command.query_async(&mut connection).await?;
+        }
+        let mut command = redis::cmd("SET");
+        command.arg(LEASE).arg(&self.holder).arg("NX").arg("PX").arg(LEASE_MS);
+        let _set: Value = command.query_async(&mut connection).await?;
+        let held: Option<String> = redis::cmd("GET").arg(LEASE).query_async(&mut connection).await?;
+        Ok(held.filter(|held| *held != self.holder))
+    }
+
+    /// Begins: from here on Redis is as we leave it.
+    pub(super) async fn begin(&mut self) -> Outcome {
+        self.replace(&redis::pipe()).await
+    }
+
+    /// Applies the commands to a Redis that is as we left it.
+    pub(super) async fn apply(&mut self, commands: &Pipeline) -> Outcome {
+        match self.look().await {
+            Ok(Found::AsLeft) => self.transact(commands).await,
+            Ok(Found::WithTheLast) => Outcome::Applied,
+            Ok(Found::Other(outcome)) => outcome,
+            Err(error) => self.lost(error),
+        }
+    }
+
+    /// Applies the commands to a Redis as it may be, as long as the lease is ours or free.
+    pub(super) async fn replace(&mut self, commands: &Pipeline) -> Outcome {
+        self.connection = None;
+        self.uncertain = false;
+        match self.take_lease().await {
+            Ok(None) => {}
+            Ok(Some(other)) => return Outcome::Usurped(other),
+            Err(error) if is_refusal(&error) => return Outcome::Refused(error.to_string()),
+            Err(error) => return self.lost(error),
+        }
+        let watched: RedisResult<()> = async {
+            let mut connection = self.connect().await?;
+            redis::cmd("WATCH").arg(LEASE).query_async(&mut connection).await
+        }
+        .await;
+        match watched {
+            Ok(()) => self.transact(commands).await,
+            Err(error) => self.lost(error),
+        }
+    }
+
+    /// Gives up the lease.
+    pub(super) fn release(commands: &mut Pipeline) {
+        commands.del(LEASE).ignore();
+    }
+
+    async fn connect(&mut self) -> RedisResult<MultiplexedConnection> {
+        if let Some(connection) = &self.connection {
+            return Ok(connection.clone());
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        self.connection = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// On a new connection: watches, and compares epoch and lease with what we left.
+    async fn look(&mut self) -> RedisResult<Found> {
+        if self.connection.is_some() {
+            return Ok(Found::AsLeft);
+        }
+        let mut connection = self.connect().await?;
+        let mut commands = redis::pipe();
+        commands.cmd("WATCH").arg(LEASE).arg(EPOCH).ignore().get(EPOCH).get(LEASE);
+        let (epoch, lease): (Option<String>, Option<String>) = commands.query_async(&mut connection).await?;
+        if let Some(other) = lease.filter(|held| *held != self.holder) {
+            return Ok(Found::Other(Outcome::Usurped(other)));
+        }
+        let epoch = epoch.unwrap_or_default();
+        if epoch == self.epoch(self.commits) {
+            self.uncertain = false;
+            Ok(Found::AsLeft)
+        } else if self.uncertain && epoch == self.epoch(self.commits + 1) {
+            self.uncertain = false;
+            self.commits += 1;
+            Ok(Found::WithTheLast)
+        } else {
+            Ok(Found::Other(Outcome::Surprise(format!("its epoch is {epoch:?}"))))
+        }
+    }
+
+    fn epoch(&self, commit: u64) -> String {
+        format!("{}:{commit}", self.process)
+    }
+
+    async fn transact(&mut self, commands: &Pipeline) -> Outcome {
+        let mut transaction = redis::pipe();
+        transaction.ignore_errors().cmd("MULTI");
+        for command in commands.cmd_iter() {
+            transaction.add_command(command.clone());
+        }
+        transaction.cmd("SET").arg(LEASE).arg(&self.holder).arg("PX").arg(LEASE_MS);
+        transaction.cmd("SET").arg(EPOCH).arg(self.epoch(self.commits + 1));
+        transaction.cmd("EXEC");
+        transaction.cmd("WATCH").arg(LEASE).arg(EPOCH);
+        let sent = async {
+            let mut connection = self.connect().await?;
+            transaction.query_async::<Vec<Value>>(&mut connection).await
+        };
+        let mut replies = match sent.await {
+            Ok(replies) => replies,
+            Err(error) => return self.lost(error),
+        };
+        let _watch = replies.pop();
+        let outcome = match replies.pop() {
+            Some(Value::Array(replies)) => match replies.into_iter().find_map(server_error) {
+                None => Outcome::Applied,
+                Some(error) => Outcome::Surprise(format!("a command in a transaction failed: {error}")),
+            },
+            Some(Value::Nil) => Outcome::Surprise("somebody else changed the epoch or the lease".to_owned()),
+            Some(Value::ServerError(error)) => {
+                let first = replies.into_iter().find_map(server_error);
+                Outcome::Refused(first.unwrap_or_else(|| describe(&error)))
+            }
+            other => Outcome::Surprise(format!("it answered a transaction with {other:?}")),
+        };
+        match outcome {
+            Outcome::Applied => self.commits += 1,
+            // The next look compares anew.
+            _ => self.connection = None,
+        }
+        outcome
+    }
+
+    fn lost(&mut self, error: RedisError) -> Outcome {
+        self.connection = None;
+        self.uncertain = true;
+        Outcome::Unreachable(error)
+    }
+}
+
+fn is_refusal(error: &RedisError) -> bool {
+    error.code().is_some()
+}
+
+fn server_error(value: Value) -> Option<String> {
+    match value {
+        Value::ServerError(error) => Some(describe(&error)),
+        _ => None,
+    }
+}
+
+fn describe(error: &ServerError) -> String {
+    format!("{} {}", error.code(), error.details().unwrap_or_default())
+}
