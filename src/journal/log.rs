@@ -33,6 +33,8 @@ pub(super) struct Registered {
     pub(super) cursor: Cursor,
     /// Whether Redis does not have that word yet.
     cursor_is_new: bool,
+    /// It will not come back, so its cursor is of no more use.
+    forgotten: bool,
     /// It needs nothing up to this number.
     done_up_to: u64,
     last_wanted: u64,
@@ -89,6 +91,8 @@ pub(super) struct Log {
     /// Readers of one meeting's events, by that meeting, and of all meetings' under `None`.
     by_meeting: HashMap<Option<ExternalMeetingId>, Vec<ReaderKey>>,
     gone: Vec<HookId>,
+    /// The last words of readers that are dropped but will come back, as at a restart, where Redis does not have them yet.
+    parting: Vec<(HookId, Cursor)>,
     raw_readers: usize,
     next_key: u64,
     /// Length at which to look again for events that nobody needs.
@@ -109,6 +113,7 @@ impl Log {
             readers: HashMap::new(),
             by_meeting: HashMap::new(),
             gone: Vec::new(),
+            parting: Vec::new(),
             raw_readers: 0,
             next_key: 0,
             trim_at: TRIM_FROM,
@@ -270,8 +275,17 @@ impl Log {
         self.by_meeting.entry(interest.meeting.clone()).or_default().push(key);
         self.gone.retain(|gone| *gone != name);
         let at = cursor.watermark;
-        let reader =
-            Registered { name, interest, wake, books, cursor, cursor_is_new: false, done_up_to: at, last_wanted: at };
+        let reader = Registered {
+            name,
+            interest,
+            wake,
+            books,
+            cursor,
+            cursor_is_new: false,
+            forgotten: false,
+            done_up_to: at,
+            last_wanted: at,
+        };
         self.readers.insert(key, reader);
         key
     }
@@ -285,12 +299,20 @@ impl Log {
                 self.by_meeting.remove(&reader.interest.meeting);
             }
         }
+        if reader.cursor_is_new {
+            self.parting.push((reader.name, reader.cursor));
+        }
         self.trim();
     }
 
     /// A reader will not come back: its cursor goes with it.
     pub(super) fn forget(&mut self, name: &HookId) {
         self.gone.push(name.clone());
+        self.parting.retain(|(parted, _)| parted != name);
+        for reader in self.readers.values_mut().filter(|reader| reader.name == *name) {
+            reader.forgotten = true;
+            reader.cursor_is_new = false;
+        }
     }
 
     /// A reader's word on how far it is.
@@ -298,7 +320,7 @@ impl Log {
         let Some(reader) = self.readers.get_mut(&key) else { return };
         let held_back = self.events.front().is_some_and(|oldest| reader.done_up_to < oldest.number);
         reader.done_up_to = reader.done_up_to.max(cursor.watermark);
-        reader.cursor_is_new |= reader.cursor != cursor;
+        reader.cursor_is_new |= !reader.forgotten && reader.cursor != cursor;
         reader.cursor = cursor;
         if held_back {
             self.trim();
@@ -322,6 +344,13 @@ impl Log {
             reader.cursor_is_new = cursor != reader.cursor;
             news.cursors.push((reader.name.clone(), cursor));
         }
+        for (name, cursor) in std::mem::take(&mut self.parting) {
+            let clipped = cursor.clipped(last);
+            if clipped != cursor {
+                self.parting.push((name.clone(), cursor));
+            }
+            news.cursors.push((name, clipped));
+        }
         news.gone = std::mem::take(&mut self.gone);
         news
     }
@@ -336,8 +365,13 @@ impl Log {
 
     /// Redis does not have these news.
     pub(super) fn not_committed(&mut self, news: News) {
-        for reader in self.readers.values_mut() {
-            reader.cursor_is_new |= news.cursors.iter().any(|(name, _)| *name == reader.name);
+        for (name, cursor) in news.cursors {
+            match self.readers.values_mut().find(|reader| reader.name == name) {
+                Some(reader) => reader.cursor_is_new = !reader.forgotten,
+                None if self.parting.iter().any(|(parted, _)| *parted == name) => {}
+                None if self.gone.contains(&name) => {}
+                None => self.parting.push((name, cursor)),
+            }
         }
         self.gone.extend(news.gone);
     }
@@ -346,11 +380,13 @@ impl Log {
     pub(super) fn everything(&mut self) -> News {
         let events: Vec<_> = self.events.iter().cloned().collect();
         let last = events.last().map_or(self.committed, |event| event.number);
-        let cursors = self.readers.values_mut().map(|reader| {
-            reader.cursor_is_new = false;
-            (reader.name.clone(), reader.cursor.clipped(last))
+        let readers = self.readers.values_mut().filter(|reader| !reader.forgotten).map(|reader| {
+            let cursor = reader.cursor.clipped(last);
+            reader.cursor_is_new = cursor != reader.cursor;
+            (reader.name.clone(), cursor)
         });
-        let cursors = cursors.collect();
+        let parting = std::mem::take(&mut self.parting).into_iter();
+        let cursors = readers.chain(parting.map(|(name, cursor)| (name, cursor.clipped(last)))).collect();
         self.gone.clear();
         News { events, cursors, gone: Vec::new() }
     }

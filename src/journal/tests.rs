@@ -182,3 +182,24 @@ async fn what_is_restored_reaches_readers_from_their_cursors() {
     assert_eq!(texts(&mut old, 10).await, ["new"]);
     assert_eq!(texts(&mut new, 10).await, ["new"]);
 }
+
+#[tokio::test]
+async fn the_last_word_of_a_reader_outlives_it_unless_it_is_forgotten() {
+    let journal = journal(1 << 20);
+    let stays = journal.reader("stays".into(), interest(None, false));
+    let goes = journal.reader("goes".into(), interest(None, false));
+    journal.append(vec![event("a", "1")], 0);
+    stays.report(Cursor::at(1));
+    goes.report(Cursor::at(1));
+    drop(stays);
+    journal.forget(&"goes".into());
+    goes.report(Cursor::at(1));
+    drop(goes);
+    let news = journal.log().take_news(usize::MAX, usize::MAX);
+    assert_eq!(news.cursors, [("stays".into(), Cursor::at(1))]);
+    assert_eq!(news.gone, ["goes".into()]);
+    journal.log().not_committed(news);
+    let news = journal.commit();
+    assert_eq!((news.cursors, news.gone), (vec![("stays".into(), Cursor::at(1))], vec!["goes".into()]));
+    assert!(journal.commit().is_empty());
+}
