@@ -13,8 +13,10 @@ need_rust
 need_packages
 if [ $# -gt 0 ]; then
     binary=$(cd "$called_from" && realpath -e -- "$1")
+    run cargo build --locked --example demo
     run cargo run --quiet --locked --example demo -- "$binary"
 else
     run cargo build --release --locked
+    run cargo build --release --locked --example demo
     run cargo run --quiet --release --locked --example demo
 fi
