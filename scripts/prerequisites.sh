@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# What demo.sh and test.sh need on the machine. To be sourced; it only defines functions.
+
+say() {
+    printf '%s\n' "$*"
+}
+
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# Prints a command, then runs it.
+run() {
+    say "+ $*"
+    "$@"
+}
+
+# Runs a command as root: with sudo if need be.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        run "$@"
+    elif command -v sudo >/dev/null; then
+        run sudo "$@"
+    else
+        fail "This needs root, and there is no sudo. As root, run: $*"
+    fi
+}
+
+# A Rust toolchain that is new enough. It is not installed from here.
+need_rust() {
+    if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
+        # shellcheck source=/dev/null
+        . "$HOME/.cargo/env"
+    fi
+    command -v cargo >/dev/null || fail "There is no Rust toolchain here. Install one as https://rustup.rs says."
+    local wanted found
+    wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' Cargo.toml)
+    found=$(cargo --version | cut -d ' ' -f 2)
+    if [ "$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)" != "$wanted" ]; then
+        fail "Rust $wanted or later is needed, this is $found. With rustup: rustup update stable"
+    fi
+}
+
+# The packages that a build and a private Redis need; only those that are missing are installed.
+need_packages() {
+    local packages=()
+    command -v redis-server >/dev/null || packages+=(redis-server)
+    command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
+    [ ${#packages[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "Missing, and there is no apt-get to install them: ${packages[*]}"
+    say "Installing what is missing: ${packages[*]}"
+    case " ${packages[*]} " in
+        *" redis-server "*)
+            say "(The package may start a Redis of its own on port 6379. It is not used here: every Redis that is used"
+            say "is started for the purpose, on a free port, and stopped again.)"
+            ;;
+    esac
+    as_root apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+}

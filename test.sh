@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Checks everything: format, lints, documentation, tests, and the demo with the debug binary.
+# Stops at the first failure, with its exit status.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=scripts/prerequisites.sh
+. scripts/prerequisites.sh
+
+need_rust
+need_packages
+
+if cargo fmt --version >/dev/null 2>&1; then
+    run cargo fmt --check
+else
+    say "Skipped: the format, because rustfmt is not installed (rustup component add rustfmt)"
+fi
+if cargo clippy --version >/dev/null 2>&1; then
+    run cargo clippy --all-targets --locked -- -D warnings
+else
+    say "Skipped: the lints, because clippy is not installed (rustup component add clippy)"
+fi
+run env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+run cargo test --locked
+run cargo build --locked --bins --example demo
+run cargo run --quiet --locked --example demo
+say "All is well."
