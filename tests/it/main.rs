@@ -4,6 +4,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds something amiss fails")]
 
+mod api;
+mod configuration;
 mod corpus_api;
 mod corpus_events;
+mod delivery;
+mod faults;
 mod harness;
+mod hooks;
+mod input;
+mod isolation;
+mod redirects;
+mod stopping;
+mod stored;

@@ -369,12 +369,17 @@ impl Daemon {
         self.call("hooks/list", &[]).await.body
     }
 
-    /// The ids of the hooks listed.
-    pub(crate) async fn listed_ids(&self) -> Vec<String> {
+    /// The hooks listed.
+    pub(crate) async fn hooks(&self) -> Vec<Listed> {
         let answer = self.call("hooks/list", &[]).await;
         assert_eq!(answer.text_of("returncode").as_deref(), Some("SUCCESS"), "{}", answer.body);
         let hooks = answer.xml().children.into_iter().find(|child| child.name == "hooks").expect("a list has hooks");
-        hooks.children.iter().filter_map(|hook| hook.text_of("hookID")).map(str::to_owned).collect()
+        hooks.children.iter().map(Listed::of).collect()
+    }
+
+    /// The ids of the hooks listed.
+    pub(crate) async fn ids(&self) -> Vec<String> {
+        self.hooks().await.into_iter().map(|hook| hook.id).collect()
     }
 
     /// Waits until the API knows its hooks.
@@ -399,6 +404,31 @@ impl Drop for Daemon {
 fn last_lines(text: &str, most: usize) -> String {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(most)..].join("\n")
+}
+
+/// A hook as `hooks/list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    pub(crate) url: String,
+    pub(crate) meeting: Option<String>,
+    pub(crate) events: Option<String>,
+    pub(crate) permanent: bool,
+    pub(crate) raw: bool,
+}
+
+impl Listed {
+    fn of(hook: &Element) -> Self {
+        let text = |name: &str| hook.text_of(name).map(str::to_owned);
+        Self {
+            id: text("hookID").expect("a hook has an id"),
+            url: text("callbackURL").expect("a hook has a URL"),
+            meeting: text("meetingID"),
+            events: text("eventID"),
+            permanent: text("permanentHook").as_deref() == Some("true"),
+            raw: text("rawData").as_deref() == Some("true"),
+        }
+    }
 }
 
 /// The checksum of an API call.

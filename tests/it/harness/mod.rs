@@ -1,6 +1,7 @@
 //! What the tests are made of: a Redis server, a daemon, a receiver of callbacks, messages of BigBlueButton, patience.
 
 mod daemon;
+mod lab;
 mod messages;
 mod ports;
 mod receiver;
@@ -10,8 +11,11 @@ mod xml;
 
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
+pub(crate) use self::daemon::Ended;
 pub(crate) use self::daemon::SECRET;
+pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;
+pub(crate) use self::lab::Lab;
 pub(crate) use self::messages::Meeting;
 pub(crate) use self::messages::Message;
 pub(crate) use self::ports::free_port;
