@@ -176,8 +176,8 @@ fn difference(expected: &Value, got: &Value, at: &str) -> Result<(), String> {
             Ok(())
         }
         (Value::Array(expected), Value::Array(got)) if expected.len() == got.len() => {
-            let pairs = expected.iter().zip(got).enumerate();
-            pairs.map(|(index, (expected, got))| difference(expected, got, &format!("{at}/{index}"))).collect()
+            let mut pairs = expected.iter().zip(got).enumerate();
+            pairs.try_for_each(|(index, (expected, got))| difference(expected, got, &format!("{at}/{index}")))
         }
         _ if expected == got => Ok(()),
         _ => Err(format!("{at} is {got}, expected {expected}")),

@@ -11,6 +11,7 @@ use crate::harness::Meeting;
 use crate::harness::Receiver;
 use crate::harness::Redis;
 use crate::harness::Reply;
+use crate::harness::eventually;
 use crate::harness::holds_for;
 use crate::harness::until;
 
@@ -136,4 +137,27 @@ async fn commands_go_through_again_after_their_connection_was_killed() {
     })
     .await;
     assert_eq!(lab.daemon.ids().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_costs_no_hook_and_no_event() {
+    let mut lab = Lab::start().await;
+    let first = lab.hook("/x", &[("meetingID", "math-101")]).await;
+    let meeting = Meeting::new("math-101");
+    lab.redis.publish_all(&[meeting.created(), meeting.joined("ada")]).await;
+    lab.receiver.wait("/x", 2).await;
+    let list = lab.daemon.list().await;
+    lab.redis.kill();
+    lab.redis.start_empty().await;
+    lab.redis.has_a_subscriber().await;
+    assert_eq!(lab.daemon.list().await, list);
+    lab.redis.publish(&meeting.ended()).await;
+    lab.receiver.wait("/x", 4).await;
+    assert_eq!(lab.receiver.ids("/x")[2..], ["user-left", "meeting-ended"]);
+    let second = eventually("a hook can be created", async || {
+        let answer = lab.daemon.try_create(&lab.receiver.url("/y"), &[]).await;
+        answer.text_of("hookID")
+    })
+    .await;
+    assert_ne!(first, second);
 }

@@ -115,8 +115,8 @@ impl Setup {
     pub(crate) async fn run(self) -> Ended {
         let mut daemon = Daemon { setup: self, running: None, stdout: Output::default(), stderr: Output::default() };
         daemon.spawn();
-        let (status, after) = daemon.ended().await;
-        Ended { status, after, stdout: daemon.stdout.text(), stderr: daemon.stderr.text() }
+        let (status, _) = daemon.ended().await;
+        Ended { status, stdout: daemon.stdout.text(), stderr: daemon.stderr.text() }
     }
 }
 
@@ -124,7 +124,6 @@ impl Setup {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    pub(crate) after: Duration,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }

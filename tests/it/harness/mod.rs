@@ -11,13 +11,11 @@ mod xml;
 
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
-pub(crate) use self::daemon::Ended;
 pub(crate) use self::daemon::SECRET;
 pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;
 pub(crate) use self::lab::Lab;
 pub(crate) use self::messages::Meeting;
-pub(crate) use self::messages::Message;
 pub(crate) use self::ports::free_port;
 pub(crate) use self::receiver::Algorithm;
 pub(crate) use self::receiver::Gate;
