@@ -12,6 +12,7 @@ use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
@@ -20,11 +21,15 @@ use tracing::warn;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long calls may take that were under way when the server was told to stop. A client that connected and never asked
+/// anything would else hold up the stop until [`HEAD_TIMEOUT`].
+const STOP_PATIENCE: Duration = Duration::from_millis(300);
+
 /// How long to wait when no connection can be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` on `listener`; `rewrite` sees each request first. When told to stop, it accepts no more and finishes
-/// what was asked.
+/// what was asked, within [`STOP_PATIENCE`].
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -57,5 +62,7 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
-    connections.shutdown().await;
+    if timeout(STOP_PATIENCE, connections.shutdown()).await.is_err() {
+        debug!("Connections to the API are closed, finished or not");
+    }
 }

@@ -1,0 +1,19 @@
+//! The daemon as its neighbours see it: the real program, a real Redis, real receivers of callbacks.
+//!
+//! Every test starts what it needs on free ports and stops it at its end. Tests wait for conditions, with a deadline.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds something amiss fails")]
+
+mod api;
+mod configuration;
+mod corpus_api;
+mod corpus_events;
+mod delivery;
+mod faults;
+mod harness;
+mod hooks;
+mod input;
+mod isolation;
+mod redirects;
+mod stopping;
+mod stored;
