@@ -11,7 +11,6 @@ use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use redis::Pipeline;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::UnboundedSender;
@@ -30,7 +29,6 @@ use crate::journal::Journal;
 use crate::journal::NotStored;
 use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
-use crate::state::Change;
 use crate::store;
 use crate::store::Store;
 use crate::store::StoredHooks;
@@ -296,13 +294,13 @@ impl Registry {
         self.shared.behind.park(id, event, reason, now_ms);
     }
 
-    /// Adds the commands that write all hooks anew, and `state` (as changes from nothing) with them.
-    pub fn rewrite(&self, commands: &mut Pipeline, state: &[Change]) {
+    /// Everything about hooks that is to be remembered, with the one that is just being stored.
+    #[must_use]
+    pub fn everything(&self) -> StoredHooks {
         let creating = self.creating().clone();
         let known = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
-        let mut hooks: Vec<_> = known.iter().flat_map(HashMap::values).cloned().collect();
-        hooks.extend(creating);
-        self.shared.store.rewrite(commands, &hooks, self.shared.highest.load(Relaxed), state);
+        let hooks = known.iter().flat_map(HashMap::values).cloned().chain(creating);
+        StoredHooks { hooks: hooks.map(|hook| (*hook).clone()).collect(), counter: self.shared.highest.load(Relaxed) }
     }
 
     /// The hooks in the order created: all, or those that get events of `meeting` (its own and the global ones).

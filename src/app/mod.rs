@@ -184,6 +184,12 @@ impl App {
         if timeout(START_PATIENCE, started).await.is_err() {
             warn!("Redis is slow; the API answers before hooks are known");
         }
+        for (enabled, what) in [(config.metrics.enabled, "prometheus.enabled"), (config.xapi.enabled, "xAPI's enabled")]
+        {
+            if enabled {
+                warn!("{what} is set, but this version has no such output yet");
+            }
+        }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
         let stop = app.stop_api.clone();
         app.tasks.spawn(API, async move { api::serve(listener, registry, &config, stop).await });
@@ -237,10 +243,10 @@ impl Recall {
             wait = (wait * 2).min(LONGEST_WAIT);
         };
         let state = Arc::new(Mutex::new(state));
-        let (registry, whole) = (self.registry, Arc::clone(&state));
+        let (store, registry, whole) = (self.store, self.registry, Arc::clone(&state));
         self.committer.recollect_with(Box::new(move |commands| {
             let changes = whole.lock().unwrap_or_else(PoisonError::into_inner).everything();
-            registry.rewrite(commands, &changes);
+            store.rewrite(commands, &registry.everything(), &changes);
         }));
         self.looked.send_replace(true);
         (self.committer, state)

@@ -188,14 +188,14 @@ impl Store {
 
     /// Adds the commands that make hooks and mappings exactly these, whatever stands in Redis. `state` is the state as
     /// changes from nothing.
-    pub fn rewrite(&self, commands: &mut Pipeline, hooks: &[Arc<Hook>], counter: u64, state: &[Change]) {
+    pub fn rewrite(&self, commands: &mut Pipeline, hooks: &StoredHooks, state: &[Change]) {
         for collection in [&self.hooks, &self.meetings, &self.users] {
             commands.del(&collection.set).ignore();
         }
-        for hook in hooks {
+        for hook in &hooks.hooks {
             self.hooks.put(commands, hook.id.as_str(), &format::of_hook(hook));
         }
-        commands.set(COUNTER, counter).ignore();
+        commands.set(COUNTER, hooks.counter).ignore();
         // What version 2 left is not to be taken over again.
         commands.set(version2::MIGRATED, version2::BY_US).ignore();
         for change in state {

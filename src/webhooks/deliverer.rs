@@ -468,8 +468,9 @@ async fn attempt(
     Attempted { answered: Some(answered), lost, events }
 }
 
-/// The host that a hook's callbacks go to: all of its URL that a log may show.
+/// The host and port that a hook's callbacks go to: all of its URL that a log may show.
 fn host(hook: &Hook) -> String {
-    let url = url::Url::parse(&hook.callback_url).ok();
-    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    let Ok(url) = url::Url::parse(&hook.callback_url) else { return String::new() };
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -1,7 +1,6 @@
 //! One attempt to deliver a callback over HTTP.
 
 use std::time::Duration;
-use std::time::SystemTime;
 
 use reqwest::Client;
 use reqwest::Response;
@@ -13,6 +12,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use tracing::warn;
 
+use crate::clock;
 use crate::webhooks::callback;
 use crate::webhooks::callback::Callback;
 use crate::webhooks::retry::Answer;
@@ -82,7 +82,7 @@ impl Sender {
             Ok(response) => {
                 let answer = Answer::Status(response.status().as_u16());
                 let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let retry_after = asked.and_then(|value| retry_after(value, SystemTime::now()));
+                let retry_after = asked.and_then(|value| retry_after(value, clock::unix_ms()));
                 read_answer(response).await;
                 Answered { answer, retry_after }
             }
