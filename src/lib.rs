@@ -4,9 +4,10 @@
 //!
 //! ```text
 //! Redis pub/sub -> input -> processor (mapper + state) -> journal -> a reader per hook -> webhooks -> HTTP callback
-//!                               |  write-behind
-//!                               v
-//!                             store <- registry (write-through) <- api (create, destroy, list)
+//!                                                         |     ^
+//!                     api (create, destroy, list) -> registry   |
+//!                                                         v     v
+//!                                       committer: events, cursors, hooks, mappings -> Redis
 //! ```
 //!
 //! # Layout
@@ -14,11 +15,12 @@
 //! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`checksum`], [`state`], [`mapper`], and what decides in the
 //! outputs ([`webhooks::callback`], [`webhooks::retry`], [`webhooks::lanes`], [`api::xml`]).
 //!
-//! Tasks: [`input`] listens, [`processor`] maps, [`webhooks`] delivers, [`api`] answers, [`store::Writer`] writes behind;
-//! [`app`] starts, watches and stops them. Between them stand [`journal`], the log of accepted events, and [`registry`],
-//! the hooks. [`store`] holds what Redis remembers, over a [`connection`].
+//! Tasks: [`input`] listens, [`processor`] maps, [`webhooks`] delivers, [`api`] answers, [`journal::Committer`] writes all
+//! there is to Redis, [`replay`] sends events again when ordered to; [`app`] starts, watches and stops them. Between them
+//! stand [`journal`], the log of accepted events, and [`registry`], the hooks. [`store`] knows how hooks and mappings stand
+//! in Redis, over a [`connection`]; [`books`] counts what became of a hook's events.
 //!
-//! Around them: [`config`], [`logging`], [`cli`], [`clock`].
+//! Around them: [`config`], [`logging`], [`cli`], [`commands`], [`clock`].
 
 pub mod api;
 pub mod app;
@@ -26,6 +28,7 @@ pub mod books;
 pub mod checksum;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod connection;
 pub mod event;
@@ -36,6 +39,7 @@ pub mod logging;
 pub mod mapper;
 pub mod processor;
 pub mod registry;
+pub mod replay;
 pub mod state;
 pub mod store;
 pub mod webhooks;

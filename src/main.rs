@@ -1,5 +1,7 @@
 //! Arguments to a command, its outcome to an exit status.
 
+use std::future::Future;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,8 +9,10 @@ use anyhow::Context;
 use bbb_webhooks::app;
 use bbb_webhooks::cli::Cli;
 use bbb_webhooks::cli::Command;
+use bbb_webhooks::commands;
 use bbb_webhooks::config;
 use bbb_webhooks::config::Config;
+use bbb_webhooks::config::Loaded;
 use bbb_webhooks::config::Sources;
 use bbb_webhooks::logging;
 use clap::Parser;
@@ -18,15 +22,20 @@ use tracing::warn;
 const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    let Command::Serve = Cli::parse().command.unwrap_or_default();
-    let loaded = match config::load(&Sources::of_process()) {
+    let command = Cli::parse().command.unwrap_or_default();
+    let Loaded { config, notices } = match config::load(&Sources::of_process()) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    match serve(loaded.config, &loaded.notices) {
+    let outcome = match command {
+        Command::Serve => serve(config, &notices),
+        Command::Replay(asked) => print(commands::replay(&config, &asked)),
+        Command::Parked(asked) => print(commands::parked(&config, &asked)),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bbb-webhooks: {error:#}");
@@ -40,11 +49,23 @@ fn serve(config: Config, notices: &[String]) -> anyhow::Result<()> {
     for notice in notices {
         warn!("{notice}");
     }
+    run(app::serve(config))
+}
+
+/// Runs a command and prints what it gives.
+fn print(command: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<()> {
+    let text = run(command)?;
+    // A reader that has seen enough, as `head`, closes the pipe.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
+fn run<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let crypto = rustls::crypto::ring::default_provider();
     crypto.install_default().ok().context("TLS was set up twice")?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads can be started")?;
-    let outcome = runtime.block_on(app::serve(config));
+    let outcome = runtime.block_on(task);
     // Not to be held up by a name that takes long to resolve.
     runtime.shutdown_timeout(Duration::ZERO);
     outcome

@@ -40,7 +40,7 @@ pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> St
 }
 
 /// Maps what comes in until the queue ends.
-pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: Journal, behind: &WriteBehind, settings: &Mappings) {
+pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behind: &WriteBehind, settings: &Mappings) {
     let mut sweep = tokio::time::interval(settings.cleanup_interval.max(Duration::from_millis(1)));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -180,7 +180,7 @@ impl Registry {
         info!(hooks = hooks.len(), "Hooks are known");
         let hooks: Vec<_> = hooks.into_iter().map(Arc::new).collect();
         for hook in &hooks {
-            let interest = self.interest(hook);
+            let interest = self.interest_of(hook);
             let reader = match cursors.remove(&hook.id) {
                 Some(cursor) => self.shared.journal.reader_from(hook.id.clone(), interest, cursor),
                 None => self.shared.journal.reader(hook.id.clone(), interest),
@@ -251,7 +251,7 @@ impl Registry {
             raw: new.raw,
             created_ms: last.next_created_ms(now_ms),
         });
-        let reader = self.shared.journal.reader(hook.id.clone(), self.interest(&hook));
+        let reader = self.shared.journal.reader(hook.id.clone(), self.interest_of(&hook));
         *self.creating() = Some(Arc::clone(&hook));
         self.shared.highest.store(last.number, Relaxed);
         let commands = self.shared.store.put_hook(&hook, last.number);
@@ -319,6 +319,13 @@ impl Registry {
         Ok(listed)
     }
 
+    /// What a hook wants to see of the journal; `None` if there is no such hook.
+    #[must_use]
+    pub fn interest(&self, id: &HookId) -> Option<Interest> {
+        let hook = self.find(|hook| hook.id == *id).ok()??;
+        Some(self.interest_of(&hook))
+    }
+
     fn find(&self, is_it: impl Fn(&Hook) -> bool) -> Result<Option<Arc<Hook>>, Error> {
         let hooks = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
         Ok(hooks.as_ref().ok_or(Error::NotReady)?.values().find(|hook| is_it(hook)).cloned())
@@ -338,7 +345,7 @@ impl Registry {
         self.shared.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn interest(&self, hook: &Hook) -> Interest {
+    fn interest_of(&self, hook: &Hook) -> Interest {
         Interest::of(hook, &self.shared.filter)
     }
 

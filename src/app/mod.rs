@@ -34,6 +34,7 @@ use crate::mapper;
 use crate::mapper::Look;
 use crate::processor;
 use crate::registry::Registry;
+use crate::replay::Replay;
 use crate::state::State;
 use crate::store::Store;
 use crate::store::WriteBehind;
@@ -104,6 +105,7 @@ const PROCESSOR: &str = "processor";
 const WEBHOOKS: &str = "webhooks output";
 const COMMITTER: &str = "journal's writer";
 const API: &str = "API server";
+const REPLAY: &str = "replay";
 
 /// The running daemon.
 struct App {
@@ -152,7 +154,7 @@ impl App {
         let (recalled, state) = oneshot::channel();
         {
             let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
-            let recall = Recall { store, registry, journal, committer, config, looked };
+            let recall = Recall { store: Arc::clone(&store), registry, journal, committer, config, looked };
             let stop = app.stop_committer.clone();
             app.tasks.spawn(COMMITTER, async move {
                 let (committer, state) = tokio::select! {
@@ -165,15 +167,19 @@ impl App {
             });
         }
         {
-            let (config, stop) = (Arc::clone(&config), app.stop_input.clone());
+            let (config, journal, stop) = (Arc::clone(&config), journal.clone(), app.stop_input.clone());
             app.tasks.spawn(PROCESSOR, async move {
                 let state = tokio::select! {
                     Ok(state) = state => state,
                     () = stop.cancelled() => return,
                 };
-                processor::run(queue, &state, journal, &behind, &config.mappings).await;
+                processor::run(queue, &state, &journal, &behind, &config.mappings).await;
             });
         }
+
+        let replay =
+            Replay { journal: journal.clone(), registry: registry.clone(), store, most: config.hooks.queue_size };
+        app.tasks.spawn(REPLAY, replay.run(app.stop_api.clone()));
 
         // The API's first answer says that the daemon is there: by then it listens and knows its hooks, if Redis is there.
         let started = async {
@@ -202,6 +208,7 @@ impl App {
         for (token, task) in [
             (&self.stop_webhooks, WEBHOOKS),
             (&self.stop_api, API),
+            (&self.stop_api, REPLAY),
             (&self.stop_input, INPUT),
             (&self.stop_input, PROCESSOR),
             (&self.stop_committer, COMMITTER),

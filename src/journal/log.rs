@@ -153,14 +153,14 @@ impl Log {
         lowest.max(self.last)
     }
 
-    /// Appends a new event, to all whom it concerns.
-    pub(super) fn append(&mut self, mut mapped: MappedEvent, now_ms: u64) {
+    /// Appends a new event, for one hook or for all whom it concerns.
+    pub(super) fn append(&mut self, to: Option<HookId>, mut mapped: MappedEvent, now_ms: u64) {
         if self.raw_readers == 0 && matches!(mapped.raw, RawForm::Message { .. }) {
             mapped.raw = RawForm::NotKept;
         }
         self.last = self.next;
         self.next += 1;
-        self.push(Event { number: self.last, accepted_ms: now_ms, to: None, mapped });
+        self.push(Event { number: self.last, accepted_ms: now_ms, to, mapped });
     }
 
     /// Puts back an event that Redis has. Call it in the order of numbers, before anything new is appended.

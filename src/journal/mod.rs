@@ -58,6 +58,11 @@ pub enum Health {
 #[error("{0}")]
 pub struct NotStored(String);
 
+/// The journal's copy in Redis cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal in Redis cannot be read: {0}")]
+pub struct Unreadable(#[from] RedisError);
+
 /// Commands that somebody waits for, to be carried out with the next commit.
 #[derive(Debug)]
 struct Request {
@@ -104,12 +109,21 @@ impl Journal {
 
     /// Appends events in order, accepted at `now_ms` (ms since 1970), and wakes the readers who want one.
     pub fn append(&self, events: Vec<MappedEvent>, now_ms: u64) {
+        self.append_for(None, events, now_ms);
+    }
+
+    /// Appends events for one hook alone, whatever its filters say.
+    pub fn append_to(&self, hook: &HookId, events: Vec<MappedEvent>, now_ms: u64) {
+        self.append_for(Some(hook), events, now_ms);
+    }
+
+    fn append_for(&self, to: Option<&HookId>, events: Vec<MappedEvent>, now_ms: u64) {
         if events.is_empty() {
             return;
         }
         let wakes = {
             let mut log = self.log();
-            events.into_iter().for_each(|event| log.append(event, now_ms));
+            events.into_iter().for_each(|event| log.append(to.cloned(), event, now_ms));
             log.take_wakes()
         };
         self.shared.news.notify_one();
@@ -155,6 +169,28 @@ impl Journal {
         stored.await.map_err(|_| stopped())?
     }
 
+    /// Waits until Redis has what was appended so far, if that is not more than goes into one commit.
+    ///
+    /// # Errors
+    /// If Redis cannot be reached or refuses.
+    pub async fn flush(&self) -> Result<(), NotStored> {
+        self.store(redis::pipe(), None).await
+    }
+
+    /// The number of the last event that was appended.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.log().end()
+    }
+
+    /// A page of the events after `position` that Redis has, and the number of its last; `None` if there are none.
+    ///
+    /// # Errors
+    /// If Redis cannot be read.
+    pub async fn page_after(&self, position: u64) -> Result<(Vec<Event>, Option<u64>), Unreadable> {
+        Ok(stream::page(&self.shared.connection, position).await?)
+    }
+
     /// Says that there is something for the committer to write.
     pub fn nudge(&self) {
         self.shared.news.notify_one();
@@ -170,7 +206,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the stream has to be read and cannot be.
-    pub async fn fetch(&self, numbers: &[u64]) -> Result<Vec<Arc<Event>>, RedisError> {
+    pub async fn fetch(&self, numbers: &[u64]) -> Result<Vec<Arc<Event>>, Unreadable> {
         let mut found: HashMap<u64, Arc<Event>> = {
             let log = self.log();
             numbers.iter().filter_map(|number| Some((*number, log.event(*number)?))).collect()
@@ -188,7 +224,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the stream cannot be read.
-    pub async fn restore(&self) -> Result<usize, RedisError> {
+    pub async fn restore(&self) -> Result<usize, Unreadable> {
         let mut position = self.log().restore_after();
         let mut restored = 0;
         loop {
@@ -250,7 +286,7 @@ impl Reader {
     ///
     /// # Errors
     /// If it is so far behind that it has to read the stream, and that cannot be read.
-    pub async fn read(&mut self, most: usize) -> Result<(Vec<Arc<Event>>, bool), RedisError> {
+    pub async fn read(&mut self, most: usize) -> Result<(Vec<Arc<Event>>, bool), Unreadable> {
         let page = self.journal.log().read(self.key, self.position, most);
         match page {
             Page::Here(events, position) => {

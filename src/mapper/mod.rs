@@ -176,6 +176,16 @@ pub fn map(raw: &RawMessage, state: &mut State, now_ms: u64) -> Result<Vec<Mappe
     Ok(with_raw_forms(drafts, text.trim(), now_ms))
 }
 
+/// An event as version 2 of the Node daemon left it undelivered: as it would have been sent, mapped or raw. `None` if the
+/// text is no event.
+#[must_use]
+pub fn of_version_2(text: &str) -> Option<MappedEvent> {
+    let body: Value = serde_json::from_str(text).ok()?;
+    let names = Names::read(text).ok()?;
+    let id = names.data_id.or(names.envelope).or(names.header)?;
+    Some(passed::as_it_stands(EventId::from(&*id), &body, text))
+}
+
 /// Finishes the drafts made of one message: the first that stands for it carries it to raw hooks.
 fn with_raw_forms(drafts: Vec<Draft>, message: &str, now_ms: u64) -> Vec<MappedEvent> {
     let mut ids: Vec<EventId> = drafts.iter().filter(|draft| !draft.made_up).map(|draft| draft.id.clone()).collect();

@@ -5,12 +5,30 @@ use serde_json::Value;
 use crate::event::EventId;
 use crate::event::ExternalMeetingId;
 use crate::event::InternalMeetingId;
+use crate::event::MappedEvent;
+use crate::event::RawForm;
 use crate::mapper::draft::Draft;
 use crate::mapper::draft::at;
 use crate::mapper::draft::text;
 use crate::mapper::draft::user_id;
 use crate::mapper::meeting::everyone_leaves;
 use crate::state::State;
+
+/// An event that was to be sent in exactly this form.
+pub(super) fn as_it_stands(id: EventId, body: &Value, text: &str) -> MappedEvent {
+    let of_meeting = |key: &str| text_at(body, &["data", "attributes", "meeting", key]);
+    MappedEvent {
+        id,
+        meeting: of_meeting("internal-meeting-id").map(Into::into),
+        external_meeting: of_meeting("external-meeting-id").map(Into::into),
+        json: text.into(),
+        raw: RawForm::Message { json: text.into(), also: Vec::new() },
+    }
+}
+
+fn text_at<'a>(body: &'a Value, path: &[&str]) -> Option<&'a str> {
+    text(at(body, path))
+}
 
 /// Passes an event with a known id.
 pub(super) fn event(id: EventId, body: &Value, state: &mut State, now_ms: u64) -> Option<Vec<Draft>> {

@@ -15,24 +15,8 @@ use crate::event::Event;
 use crate::event::HookId;
 use crate::state::Change;
 use crate::store::Store;
-use crate::store::format;
-
-/// Most parked events of a hook.
-const MOST_PARKED: usize = 1000;
-
-/// Adds a parked event, and lets the oldest go while there are too many.
-const PARK: &str = "
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
-    local numbers = redis.call('HKEYS', KEYS[1])
-    table.sort(numbers)
-    redis.call('HDEL', KEYS[1], numbers[1])
-end";
-
-/// The HASH of a hook's parked events, by number.
-fn parked_key(id: &HookId) -> String {
-    format!("bigbluebutton:webhooks:out:parked:{id}")
-}
+use crate::store::parked;
+use crate::store::parked::Parked;
 
 /// What a change is of: the later of two replaces the earlier.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +31,7 @@ enum Thing {
 enum Wanted {
     Changed(Change),
     HookGone(HookId),
-    Parked(HookId, u64, String),
+    Parked(HookId, u64, Parked),
 }
 
 /// Changes taken together.
@@ -98,7 +82,7 @@ impl WriteBehind {
 
     /// Lets it wait that an event of a hook is put aside, because of `reason`, at `now_ms` (ms since 1970).
     pub fn park(&self, id: &HookId, event: &Event, reason: &str, now_ms: u64) {
-        let parked = format::of_parked(event, reason, now_ms);
+        let parked = Parked::new(event, reason, now_ms);
         self.waiting()
             .insert(Thing::Parked(id.clone(), event.number), Wanted::Parked(id.clone(), event.number, parked));
     }
@@ -124,14 +108,9 @@ impl WriteBehind {
                 Wanted::Changed(change) => self.store.repeat(commands, change),
                 Wanted::HookGone(id) => {
                     self.store.hooks.remove(commands, id.as_str());
-                    commands.del(parked_key(id)).ignore();
+                    parked::forget(commands, id);
                 }
-                Wanted::Parked(id, number, event) => {
-                    // The oldest goes when there are too many: of numbers with as many digits, the first by text.
-                    let mut command = redis::cmd("EVAL");
-                    command.arg(PARK).arg(1).arg(parked_key(id)).arg(number).arg(event).arg(MOST_PARKED);
-                    commands.add_command(command).ignore();
-                }
+                Wanted::Parked(id, number, event) => parked::park(commands, id, *number, event),
             }
         }
     }

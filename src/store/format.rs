@@ -6,14 +6,11 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use serde_json::json;
 
-use crate::event::Event;
 use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
 use crate::event::InternalUserId;
-use crate::event::RawForm;
 use crate::hook::Hook;
 use crate::state::Meeting;
 use crate::state::User;
@@ -164,24 +161,6 @@ pub(super) fn of_user(meeting: &InternalMeetingId, id: &InternalUserId, user: &U
         ("joined", user.joined.to_string()),
         ("raisedByEmoji", user.hand_raised_by_emoji.to_string()),
     ]
-}
-
-/// A parked event, as JSON: what it is, what would be sent, why it was refused, and when.
-pub(super) fn of_parked(event: &Event, reason: &str, now_ms: u64) -> String {
-    let raw = match &event.mapped.raw {
-        RawForm::Message { json, .. } => Some(&**json),
-        RawForm::Mapped | RawForm::Covered | RawForm::NotKept => None,
-    };
-    json!({
-        "event": event.mapped.id.as_str(),
-        "meeting": event.mapped.external_meeting.as_ref().map(ExternalMeetingId::as_str),
-        "at": event.accepted_ms,
-        "json": &*event.mapped.json,
-        "raw": raw,
-        "reason": reason,
-        "parked": now_ms,
-    })
-    .to_string()
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 pub mod behind;
 mod format;
+pub mod orders;
+pub mod parked;
 mod version2;
 
 use std::sync::Arc;

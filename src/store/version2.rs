@@ -13,6 +13,9 @@ use crate::store::Store;
 use crate::store::StoredMeeting;
 use crate::store::StoredUser;
 use crate::store::format;
+use crate::store::orders;
+use crate::store::orders::Order;
+use crate::store::orders::What;
 use crate::store::readable;
 
 /// Set once the take-over is done.
@@ -51,6 +54,9 @@ impl Store {
         let mut commands = redis::pipe();
         commands.atomic().set(MIGRATED, BY_US).ignore();
         for hook in &old_hooks {
+            if self.version_2_left_events(&hook.id).await? {
+                orders::give(&mut commands, &Order::new(&hook.id, What::Version2));
+            }
             self.hooks.put(&mut commands, hook.id.as_str(), &format::of_hook(hook));
         }
         for meeting in &old_meetings {

@@ -1,0 +1,161 @@
+//! Sends events of the past to one hook again, when ordered to.
+//!
+//! They are appended to the journal once more, addressed to that hook alone, and take the way of all events from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use tracing::info;
+
+use crate::clock;
+use crate::event::Event;
+use crate::event::EventId;
+use crate::event::HookId;
+use crate::event::MappedEvent;
+use crate::event::RawForm;
+use crate::hook::Interest;
+use crate::journal::Journal;
+use crate::journal::NotStored;
+use crate::journal::Unreadable;
+use crate::mapper;
+use crate::registry::Registry;
+use crate::store;
+use crate::store::Store;
+use crate::store::orders::Order;
+use crate::store::orders::What;
+use crate::store::parked::Parked;
+
+/// How often to look for orders.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many events are appended at once.
+const PAGE: usize = 500;
+
+/// An order could not be carried out now.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Error {
+    Unreadable(#[from] Unreadable),
+    Store(#[from] store::Error),
+    NotStored(#[from] NotStored),
+}
+
+/// What orders are carried out with.
+#[derive(Debug)]
+pub struct Replay {
+    /// Where events are read, and appended again.
+    pub journal: Journal,
+    /// The hooks.
+    pub registry: Registry,
+    /// Where orders wait.
+    pub store: Arc<Store>,
+    /// Most events sent again for one order; more would overflow the hook's queue.
+    pub most: usize,
+}
+
+impl Replay {
+    /// Carries out orders until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            while let Some(order) = self.next_order().await {
+                if let Err(error) = self.carry_out(&order).await {
+                    debug!(%error, "An order to send events again cannot be carried out now");
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn next_order(&self) -> Option<Order> {
+        self.store.next_order().await.unwrap_or_else(|error| {
+            debug!(%error, "Orders cannot be looked for");
+            None
+        })
+    }
+
+    async fn carry_out(&self, order: &Order) -> Result<(), Error> {
+        let hook = HookId::from(order.hook.as_str());
+        let outcome = match self.registry.interest(&hook) {
+            None => "there is no such hook".to_owned(),
+            Some(interest) => {
+                let sent = match order.what {
+                    What::Since(ms) => self.send_past(&hook, &interest, |event| event.accepted_ms >= ms).await?,
+                    What::From(number) => self.send_past(&hook, &interest, |event| event.number >= number).await?,
+                    What::Parked => self.send_parked(&hook).await?,
+                    What::Version2 => self.send_version_2(&hook).await?,
+                };
+                info!(hook.id = %hook, events = sent, "Events are sent again, as ordered");
+                sent.to_string()
+            }
+        };
+        Ok(self.store.order_done(order, &outcome).await?)
+    }
+
+    /// Events that the journal holds, the newest of them if there are too many.
+    async fn send_past(
+        &self,
+        hook: &HookId,
+        interest: &Interest,
+        is_meant: impl Fn(&Event) -> bool,
+    ) -> Result<usize, Error> {
+        let end = self.journal.end();
+        let (mut position, mut numbers) = (0, Vec::new());
+        while let (events, Some(last)) = self.journal.page_after(position).await? {
+            // What was sent to one hook alone stands in the journal as an event before that.
+            let meant = events.iter().filter(|event| event.number <= end && event.to.is_none());
+            numbers.extend(meant.filter(|event| is_meant(event) && interest.wants(event)).map(|event| event.number));
+            if last > end {
+                break;
+            }
+            position = last;
+        }
+        let numbers = &numbers[numbers.len().saturating_sub(self.most)..];
+        for page in numbers.chunks(PAGE) {
+            let events = self.journal.fetch(page).await?;
+            self.append(hook, events.iter().map(|event| event.mapped.clone()).collect()).await?;
+        }
+        Ok(numbers.len())
+    }
+
+    async fn send_parked(&self, hook: &HookId) -> Result<usize, Error> {
+        let parked = self.store.parked(hook).await?;
+        for page in parked.chunks(PAGE) {
+            self.append(hook, page.iter().map(|(_, parked)| of_parked(parked)).collect()).await?;
+            let numbers: Vec<_> = page.iter().map(|(number, _)| *number).collect();
+            self.store.drop_parked(hook, &numbers).await?;
+        }
+        Ok(parked.len())
+    }
+
+    async fn send_version_2(&self, hook: &HookId) -> Result<usize, Error> {
+        let texts = self.store.version_2_events(hook.as_str()).await?;
+        let events: Vec<_> = texts.iter().filter_map(|text| mapper::of_version_2(text)).collect();
+        for page in events.chunks(PAGE) {
+            self.append(hook, page.to_vec()).await?;
+        }
+        Ok(events.len())
+    }
+
+    /// Appends events, and waits until Redis has them.
+    async fn append(&self, hook: &HookId, events: Vec<MappedEvent>) -> Result<(), Error> {
+        self.journal.append_to(hook, events, clock::unix_ms());
+        Ok(self.journal.flush().await?)
+    }
+}
+
+fn of_parked(parked: &Parked) -> MappedEvent {
+    let raw = parked.raw.as_deref();
+    MappedEvent {
+        id: EventId::from(parked.event.as_str()),
+        meeting: parked.meeting.as_deref().map(Into::into),
+        external_meeting: parked.external.as_deref().map(Into::into),
+        json: parked.json.as_str().into(),
+        raw: raw.map_or(RawForm::Mapped, |raw| RawForm::Message { json: raw.into(), also: Vec::new() }),
+    }
+}
