@@ -300,5 +300,6 @@ async fn a_hook_that_is_too_far_behind_loses_the_oldest_events_and_keeps_the_new
     let requests = lab.receiver.wait("/x", 6).await;
     assert_eq!(texts(&requests)[5], "20", "it goes on");
     assert_eq!(lab.daemon.log().matches("too far behind").count(), 1, "one warning for all of it");
-    assert_eq!(texts(&lab.receiver.to("/seen")).len(), 21, "the other hook lost nothing");
+    let seen = lab.receiver.wait("/seen", 21).await;
+    assert_eq!(texts(&seen).len(), 21, "the other hook lost nothing");
 }

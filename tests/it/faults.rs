@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use redis::cmd;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::harness::Daemon;
 use crate::harness::Gate;
@@ -42,6 +44,28 @@ async fn events_flow_again_when_redis_was_away_for_three_seconds() {
         answer.text_of("returncode").as_deref() == Some("SUCCESS")
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_turns_everybody_away_is_not_hammered() {
+    let mut lab = Lab::start().await;
+    lab.hook("/x", &[]).await;
+    lab.redis.kill();
+    let listener = TcpListener::bind(("127.0.0.1", lab.redis.port())).await.unwrap();
+    let mut tries = 0;
+    let _ = timeout(Duration::from_secs(3), async {
+        loop {
+            drop(listener.accept().await.unwrap());
+            tries += 1;
+        }
+    })
+    .await;
+    assert!((2..=40).contains(&tries), "{tries} connections in 3 s");
+    drop(listener);
+    lab.redis.start_again().await;
+    lab.redis.has_a_subscriber().await;
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    lab.receiver.wait("/x", 1).await;
 }
 
 #[tokio::test]

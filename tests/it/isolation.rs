@@ -48,7 +48,7 @@ async fn sick_receivers_do_not_delay_a_healthy_one() {
 
 #[tokio::test]
 async fn an_endless_answer_is_success_and_not_read_to_its_end() {
-    let lab = Lab::with(|setup| setup.set("hooks.requestTimeout", 600)).await;
+    let lab = Lab::with(|setup| setup.set("hooks.requestTimeout", 1500)).await;
     lab.receiver.answer("/endless", [Reply::endless()]);
     lab.receiver.answer("/trickles", [Reply::trickle()]);
     lab.hook("/endless", &[]).await;
@@ -56,10 +56,10 @@ async fn an_endless_answer_is_success_and_not_read_to_its_end() {
     let meeting = Meeting::new("math-101");
     lab.redis.publish_all(&[meeting.created(), meeting.joined("ada"), meeting.left("ada")]).await;
     let endless = lab.receiver.wait("/endless", 3).await;
-    assert!(endless[2].at - endless[0].at < Duration::from_millis(600), "it does not wait for the deadline");
+    assert!(endless[2].at - endless[0].at < Duration::from_millis(1500), "it does not wait for the deadline");
     let trickles = lab.receiver.wait("/trickles", 3).await;
     let took = trickles[2].at - trickles[0].at;
-    assert!(took >= Duration::from_millis(1100), "the deadline ended it: {took:?}");
+    assert!(took >= Duration::from_millis(2500), "the deadline ended it: {took:?}");
     for path in ["/endless", "/trickles"] {
         assert_eq!(lab.receiver.ids(path), ["meeting-created", "user-joined", "user-left"], "{path}");
     }
@@ -76,7 +76,7 @@ async fn a_receiver_that_does_not_answer_is_tried_again_after_the_request_timeou
     let requests = lab.receiver.wait("/x", 3).await;
     for pair in requests.windows(2) {
         let wait = pair[1].at - pair[0].at;
-        assert!((Duration::from_millis(280)..Duration::from_secs(3)).contains(&wait), "{wait:?}");
+        assert!((Duration::from_millis(150)..Duration::from_secs(3)).contains(&wait), "{wait:?}");
         assert_eq!(pair[0].body, pair[1].body);
     }
 }

@@ -8,9 +8,11 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::harness::Daemon;
 use crate::harness::Gate;
 use crate::harness::Lab;
 use crate::harness::Meeting;
+use crate::harness::Redis;
 use crate::harness::Reply;
 use crate::harness::holds_for;
 
@@ -18,7 +20,7 @@ use crate::harness::holds_for;
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// With nothing to wait for, a stop takes no more than this.
-const AT_ONCE: Duration = Duration::from_millis(900);
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 async fn finishes_the_attempt_in_flight(signal: Signal) {
     let mut lab = Lab::start().await;
@@ -82,8 +84,8 @@ async fn a_stop_does_not_wait_for_a_redis_that_is_away() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_redis_that_never_was() {
-    let redis = crate::harness::Redis::not_started(&[], None);
-    let mut daemon = crate::harness::Daemon::on(&redis).set("hooks.requestTimeout", 1500).start().await;
+    let redis = Redis::not_started(&[], None);
+    let mut daemon = Daemon::on(&redis).set("hooks.requestTimeout", 1500).start().await;
     let (status, took) = daemon.terminate().await;
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_millis(1500) + MARGIN, "{took:?}");
