@@ -63,7 +63,8 @@ const ROOMS: &[Room] = &[
     // The clock, and nothing else.
     room("clock", &[], &["std::time::SystemTime"]),
     // Around.
-    room("cli", &[], &[]),
+    room("cli", &[], &["std::time::SystemTime"]),
+    room("commands", &["cli", "config", "connection", "event", "store"], &["std::time::SystemTime", "tokio"]),
     room("config", &["checksum"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "tracing"]),
@@ -83,6 +84,11 @@ const ROOMS: &[Room] = &[
     ),
     room("journal::holder", &[], &["std::fs", "std::process"]),
     room("store", &["config", "connection", "event", "hook", "state"], &["redis", "tokio", "tokio_util", "tracing"]),
+    room(
+        "replay",
+        &["clock", "event", "hook", "journal", "mapper", "registry", "store"],
+        &["tokio", "tokio_util", "tracing"],
+    ),
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
     room(
@@ -109,6 +115,7 @@ const ROOMS: &[Room] = &[
             "mapper",
             "processor",
             "registry",
+            "replay",
             "state",
             "store",
             "webhooks",

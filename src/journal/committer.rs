@@ -15,7 +15,6 @@ use redis::RedisError;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -337,7 +336,6 @@ impl Committer {
             self.said_at = Some(Instant::now());
             warn!(error = why, "Redis does not take the journal; events wait in memory and are delivered from there");
         }
-        debug!(error = why, wait = ?self.wait, "A commit failed");
         tokio::time::sleep(self.wait).await;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         // What somebody waits for does not wait for Redis to be well.

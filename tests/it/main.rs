@@ -15,5 +15,6 @@ mod hooks;
 mod input;
 mod isolation;
 mod redirects;
+mod replaying;
 mod stopping;
 mod stored;

@@ -213,6 +213,16 @@ impl Daemon {
         self.start_again().await;
     }
 
+    /// Runs another command of the program beside the running daemon, with the same configuration.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
+        command.env_clear().envs(&self.setup.environment).args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+        let output = output.expect("the program can be run");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     fn spawn(&mut self) {
         assert!(self.running.is_none(), "this daemon runs");
         let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));

@@ -39,6 +39,8 @@ pub(crate) struct Receiver {
 struct Shared {
     requests: Mutex<Vec<Request>>,
     scripts: Mutex<HashMap<String, VecDeque<Reply>>>,
+    /// Texts that are refused, by path.
+    refused: Mutex<HashMap<String, String>>,
 }
 
 /// A request as it arrived.
@@ -180,6 +182,15 @@ impl Receiver {
         self.shared.scripts.lock().unwrap().insert(path.to_owned(), replies.into_iter().collect());
     }
 
+    /// From now on, requests to `path` with this text in their body are answered by status 400; none: no more.
+    pub(crate) fn refuse(&self, path: &str, text: Option<&str>) {
+        let mut refused = self.shared.refused.lock().unwrap();
+        match text {
+            Some(text) => refused.insert(path.to_owned(), text.to_owned()),
+            None => refused.remove(path),
+        };
+    }
+
     /// All requests so far, in the order of arrival.
     pub(crate) fn all(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
@@ -229,7 +240,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
     loop {
         let request = read(&mut stream).await?;
         let path = request.path().to_owned();
-        let reply = {
+        let refused = shared.refused.lock().unwrap().get(&path).is_some_and(|text| request.body.contains(text));
+        let reply = if refused {
+            Some(Reply::status(400))
+        } else {
             let mut scripts = shared.scripts.lock().unwrap();
             match scripts.get_mut(&path) {
                 Some(script) if script.len() > 1 => script.pop_front(),
