@@ -191,36 +191,25 @@ impl Committer {
             let stopping = self.stop.is_cancelled();
             let commit = match uncertain.take() {
                 Some(commit) => commit,
-                None => {
-                    let mut commit = self.collect();
-                    if commit.commands.is_empty() && !stopping && Instant::now() < next_heartbeat {
-                        tokio::select! {
-                            () = self.journal.shared.news.notified() => {}
-                            () = tokio::time::sleep_until(next_heartbeat) => {}
-                            () = self.stop.cancelled() => {}
-                        }
-                        continue;
-                    }
-                    if stopping && commit.commands.is_empty() {
-                        Link::release(&mut commit.commands);
-                    }
-                    commit
-                }
+                None => self.collect(),
             };
-            let last_words = stopping && commit.is_empty();
+            if commit.is_empty() && stopping {
+                self.link.release().await;
+                return;
+            }
+            if commit.is_empty() && Instant::now() < next_heartbeat {
+                tokio::select! {
+                    () = self.journal.shared.news.notified() => {}
+                    () = tokio::time::sleep_until(next_heartbeat) => {}
+                    () = self.stop.cancelled() => {}
+                }
+                continue;
+            }
             next_heartbeat = Instant::now() + HEARTBEAT;
             match self.link.apply(&commit.commands).await {
-                Outcome::Applied => {
-                    self.applied(commit);
-                    if last_words {
-                        return;
-                    }
-                }
+                Outcome::Applied => self.applied(commit),
                 Outcome::Refused(why) => {
                     self.not_applied(commit, &why);
-                    if last_words {
-                        return;
-                    }
                     self.trouble(&why).await;
                 }
                 Outcome::Unreachable(error) => {

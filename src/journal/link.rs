@@ -14,6 +14,7 @@ use redis::RedisResult;
 use redis::ServerError;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tracing::debug;
 
 use crate::connection::CONNECT_TIMEOUT;
 use crate::journal::holder;
@@ -79,11 +80,7 @@ impl Link {
             if !holder::is_gone(&other) {
                 return Ok(Some(other));
             }
-            // Only if it is still theirs: a third may have been quicker.
-            let script = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
-            let mut command = redis::cmd("EVAL");
-            command.arg(script).arg(1).arg(LEASE).arg(&other);
-            let _deleted: i64 = command.query_async(&mut connection).await?;
+            self.delete_lease_of(&other).await?;
         }
         let mut command = redis::cmd("SET");
         command.arg(LEASE).arg(&self.holder).arg("NX").arg("PX").arg(LEASE_MS);
@@ -128,9 +125,21 @@ impl Link {
         }
     }
 
-    /// Gives up the lease.
-    pub(super) fn release(commands: &mut Pipeline) {
-        commands.del(LEASE).ignore();
+    /// Gives the lease back, if it is ours and Redis is there. If not, it expires.
+    pub(super) async fn release(&mut self) {
+        let ours = self.holder.clone();
+        if let Err(error) = self.delete_lease_of(&ours).await {
+            debug!(%error, "The lease could not be given back; it expires");
+        }
+    }
+
+    /// Deletes the lease if it is still this holder's: another may have been quicker.
+    async fn delete_lease_of(&mut self, holder: &str) -> RedisResult<()> {
+        const SCRIPT: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+        let mut connection = self.connect().await?;
+        let mut command = redis::cmd("EVAL");
+        command.arg(SCRIPT).arg(1).arg(LEASE).arg(holder);
+        command.query_async(&mut connection).await
     }
 
     async fn connect(&mut self) -> RedisResult<MultiplexedConnection> {
