@@ -1,67 +1,132 @@
 //! The account of what became of a hook's events. It balances at any moment.
 //!
-//! Every event that was accepted and matched is in exactly one place: not taken from the journal yet, taken and
+//! Every event that was accepted and that a hook wants is in exactly one place: not taken from the journal yet, taken and
 //! unfinished (waiting, in flight, or to be tried again), delivered, parked, or dropped for a reason.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+/// What became of the events of one hook, since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Events accepted that it wanted: all of the following together.
+    pub matched: u64,
+    /// Of those, not taken from the journal yet.
+    pub waiting: u64,
+    /// Of those, taken from the journal and not finished.
+    pub unfinished: u64,
+    /// Of those, delivered.
+    pub delivered: u64,
+    /// Of those, parked.
+    pub parked: u64,
+    /// Of those, dropped because there were too many.
+    pub overflowed: u64,
+    /// Of those, lost by Redis.
+    pub redis_lost: u64,
+    /// Of those, dropped because the hook was destroyed or given up.
+    pub hook_gone: u64,
+}
 
-impl Counter {
-    /// Adds to it.
-    pub fn add(&self, more: usize) {
-        self.0.fetch_add(more as u64, Relaxed);
-    }
-
-    /// What it is now.
+impl Account {
+    /// Whether every event is in exactly one place.
     #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+    pub fn balances(&self) -> bool {
+        let dropped = self.overflowed + self.redis_lost + self.hook_gone;
+        self.matched == self.waiting + self.unfinished + self.delivered + self.parked + dropped
     }
 }
 
-/// Why an event was dropped.
+/// What becomes of an event in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
+pub enum End {
+    /// Its receiver took it.
+    Delivered,
+    /// Its receiver works and refused it.
+    Parked,
     /// The hook had too many unfinished events.
-    Overflow,
+    Overflowed,
     /// Redis lost it before it could be delivered.
     RedisLost,
+    /// The hook was destroyed or given up.
+    HookGone,
 }
 
-/// The account of one hook, since the daemon started.
+/// The account of one hook, kept by several tasks.
 #[derive(Debug, Default)]
-pub struct Books {
-    /// Events accepted that it wanted.
-    pub matched: Counter,
-    /// Of those, taken from the journal.
-    pub taken: Counter,
-    /// Of those, delivered.
-    pub delivered: Counter,
-    /// Of those, parked.
-    pub parked: Counter,
-    /// Of those, dropped because there were too many.
-    pub overflowed: Counter,
-    /// Of those, lost by Redis.
-    pub redis_lost: Counter,
-}
+pub struct Books(Mutex<Account>);
 
 impl Books {
-    /// Notes that events were dropped.
-    pub fn dropped(&self, reason: Dropped, events: usize) {
-        match reason {
-            Dropped::Overflow => self.overflowed.add(events),
-            Dropped::RedisLost => self.redis_lost.add(events),
-        }
+    /// The account as it is now.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many events were taken from the journal and are not finished.
-    #[must_use]
-    pub fn unfinished(&self) -> u64 {
-        let finished = self.delivered.get() + self.parked.get() + self.overflowed.get() + self.redis_lost.get();
-        self.taken.get().saturating_sub(finished)
+    fn change(&self, change: impl FnOnce(&mut Account)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// An event was accepted that the hook wants.
+    pub fn matched(&self) {
+        self.change(|account| {
+            account.matched += 1;
+            account.waiting += 1;
+        });
+    }
+
+    /// Events were taken from the journal.
+    pub fn taken(&self, events: usize) {
+        let events = events as u64;
+        self.change(|account| {
+            account.waiting = account.waiting.saturating_sub(events);
+            account.unfinished += events;
+        });
+    }
+
+    /// Events that were taken are finished.
+    pub fn finished(&self, end: End, events: usize) {
+        let events = events as u64;
+        self.change(|account| {
+            account.unfinished = account.unfinished.saturating_sub(events);
+            *match end {
+                End::Delivered => &mut account.delivered,
+                End::Parked => &mut account.parked,
+                End::Overflowed => &mut account.overflowed,
+                End::RedisLost => &mut account.redis_lost,
+                End::HookGone => &mut account.hook_gone,
+            } += events;
+        });
+    }
+
+    /// The hook is gone, and with it everything that was not finished.
+    pub fn close(&self) {
+        self.change(|account| {
+            account.hook_gone += std::mem::take(&mut account.waiting) + std::mem::take(&mut account.unfinished);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_in_one_place() {
+        let books = Books::default();
+        (0..10).for_each(|_| books.matched());
+        books.taken(8);
+        for (end, events) in
+            [(End::Delivered, 3), (End::Parked, 1), (End::Overflowed, 1), (End::RedisLost, 1), (End::HookGone, 0)]
+        {
+            books.finished(end, events);
+            assert!(books.account().balances(), "{:?}", books.account());
+        }
+        let account = books.account();
+        assert_eq!((account.waiting, account.unfinished, account.delivered), (2, 2, 3));
+        books.close();
+        assert_eq!(books.account().hook_gone, 4);
+        assert!(books.account().balances());
+        books.taken(1);
+        assert!(!books.account().balances(), "what was never matched cannot be taken");
     }
 }

@@ -108,8 +108,10 @@ const API: &str = "API server";
 const REPLAY: &str = "replay";
 
 /// The running daemon.
-struct App {
+#[derive(Debug)]
+pub struct App {
     config: Arc<Config>,
+    journal: Journal,
     tasks: Tasks,
     stop_input: CancellationToken,
     stop_webhooks: CancellationToken,
@@ -118,17 +120,30 @@ struct App {
 }
 
 impl App {
-    async fn start(config: Config) -> anyhow::Result<Self> {
+    /// Starts the daemon; it runs until it is stopped or dropped.
+    ///
+    /// # Errors
+    /// If it cannot start: its port is taken, say.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
         let config = Arc::new(config);
         let address = (config.api.bind, config.api.port);
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("the API cannot listen on {}:{}", address.0, address.1))?;
+        let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
+        info!(server = connection::display(&client), "Hooks and events are kept in Redis");
+        let connection = Arc::new(Connection::new(client.clone()));
+        let store = Arc::new(Store::new(Arc::clone(&connection), &config.keys));
+        let behind = Arc::new(WriteBehind::new(Arc::clone(&store)));
+        let stop_committer = CancellationToken::new();
+        let (committer, journal) =
+            Committer::new(client, connection, Arc::clone(&behind), &config.hooks, stop_committer.clone());
         let mut app = Self {
             config: Arc::clone(&config),
+            journal: journal.clone(),
             tasks: Tasks::default(),
             stop_input: CancellationToken::new(),
             stop_webhooks: CancellationToken::new(),
-            stop_committer: CancellationToken::new(),
+            stop_committer,
             stop_api: CancellationToken::new(),
         };
 
@@ -138,13 +153,6 @@ impl App {
             Input::new(client, &config.input.channels, |message| mapper::look(message) == Look::Known);
         app.tasks.spawn(INPUT, input.run(app.stop_input.clone()));
 
-        let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
-        info!(server = connection::display(&client), "Hooks and events are kept in Redis");
-        let connection = Arc::new(Connection::new(client.clone()));
-        let store = Arc::new(Store::new(Arc::clone(&connection), &config.keys));
-        let behind = Arc::new(WriteBehind::new(Arc::clone(&store)));
-        let (committer, journal) =
-            Committer::new(client, connection, Arc::clone(&behind), &config.hooks, app.stop_committer.clone());
         let (registry, changes) =
             Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
         let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
@@ -202,9 +210,15 @@ impl App {
         Ok(app)
     }
 
+    /// The journal, with the accounts of all hooks and the health of its copy in Redis.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Stops against the flow of events: attempts in flight are finished while what is published still goes into the
     /// journal, to be delivered after the next start; what is known last is written to Redis last.
-    async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         for (token, task) in [
             (&self.stop_webhooks, WEBHOOKS),
             (&self.stop_api, API),

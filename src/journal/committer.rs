@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use redis::Client;
@@ -275,7 +276,24 @@ impl Committer {
         }
         let needed = |(first, last): &(u64, u64)| (last + 1).saturating_sub((*first).max(needed_after + 1));
         let needed: u64 = self.stored.iter().map(needed).sum();
-        usize::try_from(needed).unwrap_or(usize::MAX).clamp(self.queue_size, self.journal_size)
+        let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+        if needed > self.journal_size {
+            self.journal.shared.cut_up_to.store(self.number_from_the_end(self.journal_size), Relaxed);
+        }
+        needed.clamp(self.queue_size, self.journal_size)
+    }
+
+    /// The number of the entry that has so many after it.
+    fn number_from_the_end(&self, after: usize) -> u64 {
+        let mut left = after as u64;
+        for (first, last) in self.stored.iter().rev() {
+            let length = last + 1 - first;
+            if length > left {
+                return last - left;
+            }
+            left -= length;
+        }
+        0
     }
 
     fn applied(&mut self, commit: Commit) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::books::Account;
 use crate::books::Books;
 use crate::event::Event;
 use crate::event::ExternalMeetingId;
@@ -142,6 +143,11 @@ impl Log {
         self.next - 1
     }
 
+    /// The accounts of all readers.
+    pub(super) fn accounts(&self) -> Vec<(HookId, Account)> {
+        self.readers.values().map(|reader| (reader.name.clone(), reader.books.account())).collect()
+    }
+
     /// Memory had to let go all up to this number.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten
@@ -192,7 +198,7 @@ impl Log {
                 reader.done_up_to = event.number - 1;
             }
             reader.last_wanted = event.number;
-            reader.books.matched.add(1);
+            reader.books.matched();
             self.wakes.push(Arc::clone(&reader.wake));
         }
     }

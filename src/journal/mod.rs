@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use redis::Pipeline;
 use redis::RedisError;
@@ -30,6 +32,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use crate::books::Account;
 use crate::books::Books;
 use crate::connection::Connection;
 use crate::event::Event;
@@ -78,6 +81,8 @@ struct Shared {
     news: Notify,
     requests: UnboundedSender<Request>,
     health: watch::Sender<Health>,
+    /// The stream was cut up to this number because it was too long, whoever still needed that.
+    cut_up_to: AtomicU64,
     /// For reading the stream.
     connection: Arc<Connection>,
 }
@@ -98,6 +103,7 @@ impl Journal {
             news: Notify::new(),
             requests,
             health: watch::Sender::new(Health::Good),
+            cut_up_to: AtomicU64::new(0),
             connection,
         };
         (Self { shared: Arc::new(shared) }, receiver)
@@ -200,6 +206,18 @@ impl Journal {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    /// The number up to which the stream was cut because it was too long, whoever still needed that.
+    #[must_use]
+    pub fn cut_up_to(&self) -> u64 {
+        self.shared.cut_up_to.load(Relaxed)
+    }
+
+    /// The accounts of all readers.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<(HookId, Account)> {
+        self.log().accounts()
     }
 
     /// Events by number, from memory or from the stream; those that neither has are missing.

@@ -175,7 +175,7 @@ async fn what_is_restored_reaches_readers_from_their_cursors() {
     }
     let (events, _) = old.read(10).await.unwrap();
     assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [25, 35, 50]);
-    assert_eq!(old.books().matched.get(), 2, "35 was finished before");
+    assert_eq!(old.books().account().matched, 2, "35 was finished before");
     assert_eq!(old.position(), 50, "there may be more to restore");
     journal.log().restored();
     journal.append(vec![event("a", "new")], 0);

@@ -16,7 +16,7 @@ use tracing::info;
 use tracing::warn;
 
 use crate::books::Books;
-use crate::books::Dropped;
+use crate::books::End;
 use crate::clock;
 use crate::config::Hooks;
 use crate::config::OnExhausted;
@@ -171,8 +171,10 @@ impl Deliverer {
         while let Some(ended) = self.in_flight.join_next_with_id().await {
             self.attempt_ended(ended);
         }
-        if verdict == Verdict::GoOn {
+        if self.shared.registry.interest(&self.hook.id).is_some() {
             self.report();
+        } else {
+            self.books.close();
         }
         debug!(hook.id = %self.hook.id, unfinished = self.progress.unfinished(), "No more is delivered to this hook");
     }
@@ -218,7 +220,7 @@ impl Deliverer {
                 } else {
                     self.lanes.push(LaneKey::of(event, self.shared.settings.ordering), event.number);
                     self.progress.take(event.number);
-                    self.books.taken.add(1);
+                    self.books.taken(1);
                 }
             }
             self.drop_excess();
@@ -234,7 +236,7 @@ impl Deliverer {
             && let Some(number) = self.lanes.drop_oldest()
         {
             self.finish(&[number]);
-            self.books.dropped(Dropped::Overflow, 1);
+            self.books.finished(End::Overflowed, 1);
             if self.overflowed == 0 {
                 warn!(
                     hook.id = %self.hook.id,
@@ -315,8 +317,8 @@ impl Deliverer {
                 self.answered = true;
                 let events = self.lanes.delivered(&lane);
                 self.finish(&events);
-                self.books.delivered.add(events.len() - lost);
-                self.books.dropped(Dropped::RedisLost, lost);
+                self.books.finished(End::Delivered, events.len() - lost);
+                self.books.finished(self.end_of_lost(&events), lost);
                 self.receiver_works();
                 Verdict::GoOn
             }
@@ -325,10 +327,11 @@ impl Deliverer {
                 self.attempt_failed(&lane, answered, &attempted.events, lost)
             }
             None if lost > 0 => {
-                warn!(hook.id = %self.hook.id, events = lost, "Events for this hook are lost: Redis no longer has them");
                 let events = self.lanes.finished(&lane);
+                let reason = self.end_of_lost(&events);
+                warn!(hook.id = %self.hook.id, events = lost, ?reason, "Events for this hook are dropped: neither memory nor Redis has them any more");
                 self.finish(&events);
-                self.books.dropped(Dropped::RedisLost, events.len());
+                self.books.finished(self.end_of_lost(&events), events.len());
                 Verdict::GoOn
             }
             None => {
@@ -337,6 +340,12 @@ impl Deliverer {
                 Verdict::GoOn
             }
         }
+    }
+
+    /// What became of events that can no longer be found: they were too many, or Redis lost them.
+    fn end_of_lost(&self, events: &[u64]) -> End {
+        let cut = self.reader.journal().cut_up_to();
+        if events.first().is_some_and(|number| *number <= cut) { End::Overflowed } else { End::RedisLost }
     }
 
     /// A time of the lanes' clock, from now.
@@ -392,8 +401,8 @@ impl Deliverer {
         for event in events {
             self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());
         }
-        self.books.parked.add(numbers.len() - lost);
-        self.books.dropped(Dropped::RedisLost, lost);
+        self.books.finished(End::Parked, numbers.len() - lost);
+        self.books.finished(self.end_of_lost(&numbers), lost);
         self.finish(&numbers);
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds something amiss fails")]
 
 mod api;
+mod books;
 mod configuration;
 mod corpus_api;
 mod corpus_events;
