@@ -55,8 +55,8 @@ const ROOMS: &[Room] = &[
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("journal::cursor", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
-    room("webhooks::lanes", &["config", "event", "journal"], &[]),
-    room("webhooks::retry", &["config"], &[]),
+    room("delivery::lanes", &["config", "event", "journal"], &[]),
+    room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
     // Counters, which everybody may read.
     room("books", &[], &[]),
@@ -91,12 +91,13 @@ const ROOMS: &[Room] = &[
     ),
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
+    room("delivery", &["clock", "config", "event", "journal"], &[]),
+    room("delivery::sender", &["clock", "config"], &["reqwest", "tracing"]),
     room(
         "webhooks",
-        &["books", "clock", "config", "event", "hook", "journal", "registry"],
+        &["books", "clock", "config", "delivery", "event", "hook", "journal", "registry"],
         &["fastrand", "tokio", "tokio_util", "tracing"],
     ),
-    room("webhooks::sender", &["clock"], &["reqwest", "tracing"]),
     room(
         "api",
         &["checksum", "clock", "config", "event", "hook", "registry"],
@@ -323,7 +324,8 @@ fn what_is_forbidden_is_found() {
         ("api::xml", "use crate::api::server::serve;"),
         ("webhooks::deliverer", "use reqwest::Client;"),
         ("webhooks::mod", "fn f() { ::redis::cmd(\"GET\"); }"),
-        ("webhooks::retry", "use crate::webhooks::deliverer::Deliverer;"),
+        ("delivery::retry", "use crate::webhooks::deliverer::Deliverer;"),
+        ("delivery::lanes", "use crate::delivery::sender::Sender;"),
         ("processor", "use crate::registry::Registry;"),
         ("registry", "use {redis::Client};"),
         ("registry", "use crate::{event::Event, hook::Hook};"),
@@ -339,7 +341,7 @@ fn what_is_forbidden_is_found() {
         ("mapper", "// crate::store is elsewhere\nconst X: &str = \"redis::Client\";"),
         ("mapper", "fn redis_like() { let redis = 1; }"),
         ("api", "pub(crate) fn f() {}"),
-        ("webhooks::sender", "use reqwest::Client;\nuse crate::webhooks::retry::Answer;"),
+        ("delivery::sender", "use reqwest::Client;\nuse crate::delivery::retry::Answer;"),
         ("api::xml", "use crate::hook::Hook;"),
         ("config::files", "use super::report::Report;"),
         ("connection", "use std::time::{Duration};"),

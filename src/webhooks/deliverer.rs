@@ -20,6 +20,15 @@ use crate::books::End;
 use crate::clock;
 use crate::config::Hooks;
 use crate::config::OnExhausted;
+use crate::delivery::lanes::Job;
+use crate::delivery::lanes::LaneKey;
+use crate::delivery::lanes::Lanes;
+use crate::delivery::retry::Answer;
+use crate::delivery::retry::Schedule;
+use crate::delivery::retry::spread;
+use crate::delivery::sender::Answered;
+use crate::delivery::sender::Post;
+use crate::delivery::sender::Sender;
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::journal::Journal;
@@ -28,16 +37,9 @@ use crate::journal::cursor::Cursor;
 use crate::journal::cursor::Progress;
 use crate::journal::cursor::Tried;
 use crate::registry::Registry;
+use crate::webhooks::callback;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::callback::next_timestamp;
-use crate::webhooks::lanes::Job;
-use crate::webhooks::lanes::LaneKey;
-use crate::webhooks::lanes::Lanes;
-use crate::webhooks::retry::Answer;
-use crate::webhooks::retry::Schedule;
-use crate::webhooks::retry::spread;
-use crate::webhooks::sender::Answered;
-use crate::webhooks::sender::Sender;
 
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
@@ -473,7 +475,14 @@ async fn attempt(
         return Attempted { answered: None, lost, events };
     }
     let callback = shared.builder.build(&hook.callback_url, &json, timestamp);
-    let answered = shared.sender.send(&callback, kept_alive).await;
+    let post = Post {
+        url: &callback.url,
+        content_type: callback::CONTENT_TYPE,
+        headers: &[],
+        body: &callback.body,
+        authorization: callback.authorization.as_ref(),
+    };
+    let answered = shared.sender.send(post, kept_alive).await;
     Attempted { answered: Some(answered), lost, events }
 }
 

@@ -1,13 +1,10 @@
 //! The webhooks output: a deliverer for each hook, for as long as the hook exists.
 //!
-//! [`deliverer`] is the loop; what it decides by is pure: [`lanes`] (what goes next), [`callback`] (the exact request),
-//! [`retry`] (what an answer means). [`sender`] makes one attempt.
+//! [`deliverer`] is the loop; [`callback`] makes the exact request. What goes next, what an answer means, and the attempt
+//! itself are in [`crate::delivery`].
 
 pub mod callback;
 mod deliverer;
-pub mod lanes;
-pub mod retry;
-mod sender;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,13 +15,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::delivery::sender::Sender;
 use crate::event::HookId;
 use crate::registry::HookChange;
 use crate::registry::Registry;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::deliverer::Deliverer;
 use crate::webhooks::deliverer::Shared;
-use crate::webhooks::sender::Sender;
 
 /// How to speak to a deliverer.
 struct Running {
@@ -48,7 +45,7 @@ impl Webhooks {
         let shared = Shared {
             settings: config.hooks.clone(),
             builder: CallbackBuilder::new(&config.bbb, &config.hooks),
-            sender: Sender::new(config.hooks.request_timeout)?,
+            sender: Sender::new(config.hooks.request_timeout, &[])?,
             registry,
         };
         Ok(Self { shared: Arc::new(shared), deliverers: JoinSet::new(), running: HashMap::new() })

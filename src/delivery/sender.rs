@@ -1,7 +1,8 @@
-//! One attempt to deliver a callback over HTTP.
+//! One attempt to deliver something over HTTP.
 
 use std::time::Duration;
 
+use reqwest::Certificate;
 use reqwest::Client;
 use reqwest::Response;
 use reqwest::StatusCode;
@@ -13,10 +14,9 @@ use reqwest::redirect::Policy;
 use tracing::warn;
 
 use crate::clock;
-use crate::webhooks::callback;
-use crate::webhooks::callback::Callback;
-use crate::webhooks::retry::Answer;
-use crate::webhooks::retry::retry_after;
+use crate::config::Secret;
+use crate::delivery::retry::Answer;
+use crate::delivery::retry::retry_after;
 
 /// Most redirects that are followed.
 const REDIRECTS: usize = 10;
@@ -24,22 +24,38 @@ const REDIRECTS: usize = 10;
 /// Most bytes of an answer that are read; nothing in it matters, but a connection whose answer was read serves again.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// Sends callbacks. Clones share their connections.
+/// What is to be POSTed.
+#[derive(Clone, Copy, Debug)]
+pub struct Post<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// The body.
+    pub body: &'a str,
+    /// The value of the `Authorization` header, if it has one.
+    pub authorization: Option<&'a Secret>,
+}
+
+/// Sends what it is given. Clones share their connections.
 #[derive(Clone, Debug)]
-pub(super) struct Sender {
+pub struct Sender {
     client: Client,
     /// The deadline of an attempt, from connecting to the end of the answer.
     timeout: Duration,
 }
 
 impl Sender {
-    /// A sender that gives each attempt `timeout`.
+    /// A sender that gives each attempt `timeout`, and believes `authorities` beside those of the system.
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub(super) fn new(timeout: Duration) -> reqwest::Result<Self> {
+    pub fn new(timeout: Duration, authorities: &[Certificate]) -> reqwest::Result<Self> {
         let builder = || {
             Client::builder()
+                .tls_certs_merge(authorities.iter().cloned())
                 .user_agent(concat!("bbb-webhooks/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::custom(follow))
                 // Retries are counted, and they are ours.
@@ -50,29 +66,32 @@ impl Sender {
         let client = builder().build().or_else(|error| {
             warn!(
                 error = &error as &dyn std::error::Error,
-                "No CA certificates could be read: callbacks to https will fail. Install the package ca-certificates"
+                "No CA certificates could be read: what goes to https will fail. Install the package ca-certificates"
             );
-            builder().tls_certs_only([]).build()
+            builder().tls_certs_only(authorities.iter().cloned()).build()
         })?;
         Ok(Self { client, timeout })
     }
 
     /// Makes one attempt. `kept_alive` says that the receiver answered before, so that a connection to it may have been
     /// kept; if it then turns out to be closed, the attempt is made again at once, on a new one.
-    pub(super) async fn send(&self, callback: &Callback, kept_alive: bool) -> Answered {
-        let first = self.attempt(callback).await;
+    pub async fn send(&self, post: Post<'_>, kept_alive: bool) -> Answered {
+        let first = self.attempt(post).await;
         match first.answer {
-            Answer::Broken if kept_alive => self.attempt(callback).await,
+            Answer::Broken if kept_alive => self.attempt(post).await,
             _ => first,
         }
     }
 
-    async fn attempt(&self, callback: &Callback) -> Answered {
+    async fn attempt(&self, post: Post<'_>) -> Answered {
         let failed = |answer| Answered { answer, retry_after: None };
-        let request = self.client.post(&callback.url).header(CONTENT_TYPE, callback::CONTENT_TYPE);
-        let request = request.body(callback.body.clone()).timeout(self.timeout).build();
+        let mut request = self.client.post(post.url).header(CONTENT_TYPE, post.content_type);
+        for (name, value) in post.headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(post.body.to_owned()).timeout(self.timeout).build();
         let Ok(mut request) = request else { return failed(Answer::Unsent) };
-        if let Some(authorization) = &callback.authorization {
+        if let Some(authorization) = post.authorization {
             let Ok(mut value) = HeaderValue::from_str(authorization.expose()) else { return failed(Answer::Unsent) };
             value.set_sensitive(true);
             // Instead of what a user and password in the URL would say.
@@ -96,13 +115,14 @@ impl Sender {
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answered {
-    pub(super) answer: Answer,
+pub struct Answered {
+    /// What was answered, or what came instead.
+    pub answer: Answer,
     /// How long the receiver asked to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    pub retry_after: Option<Duration>,
 }
 
-/// Only 307 and 308 promise that method and body are repeated; any other redirect would lose the event.
+/// Only 307 and 308 promise that method and body are repeated; any other redirect would lose the body.
 fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
     let keeps_the_body = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     if keeps_the_body && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
