@@ -19,3 +19,4 @@ mod redirects;
 mod replaying;
 mod stopping;
 mod stored;
+mod tls;

@@ -6,6 +6,7 @@ mod messages;
 mod ports;
 mod receiver;
 mod redis;
+mod tls;
 mod wait;
 mod xml;
 
@@ -23,6 +24,7 @@ pub(crate) use self::receiver::Receiver;
 pub(crate) use self::receiver::Reply;
 pub(crate) use self::receiver::Request;
 pub(crate) use self::redis::Redis;
+pub(crate) use self::tls::Authority;
 pub(crate) use self::wait::PATIENCE;
 pub(crate) use self::wait::eventually;
 pub(crate) use self::wait::holds_for;
