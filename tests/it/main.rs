@@ -15,6 +15,7 @@ mod harness;
 mod hooks;
 mod input;
 mod isolation;
+mod keeping;
 mod redirects;
 mod replaying;
 mod stopping;
