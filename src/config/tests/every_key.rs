@@ -85,6 +85,9 @@ fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "xapi.lrs_endpoint" => ("https://lrs.org/xapi", |c| c.xapi.lrs_endpoint = Some("https://lrs.org/xapi".into())),
         "xapi.lrs_username" => ("u", |c| c.xapi.lrs_username = Some("u".into())),
         "xapi.lrs_password" => ("p", |c| c.xapi.lrs_password = Some(Secret::new("p"))),
+        "xapi.batchSize" => ("20", |c| c.xapi.batch_size = 20),
+        "xapi.requestTimeout" => ("2500", |c| c.xapi.request_timeout = Duration::from_millis(2500)),
+        "xapi.caFile" => ("/etc/ssl/lrs.pem", |c| c.xapi.ca_file = Some("/etc/ssl/lrs.pem".into())),
         "xapi.uuid_namespace" => ("01234567-89ab-cdef-0123-456789abcdef", |c| {
             c.xapi.uuid_namespace = Some("01234567-89ab-cdef-0123-456789abcdef".parse().unwrap());
         }),
