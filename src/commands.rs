@@ -84,7 +84,7 @@ pub async fn parked(config: &Config, asked: &cli::Parked) -> anyhow::Result<Stri
 async fn hook(config: &Config, id: &str) -> anyhow::Result<(Store, HookId)> {
     let client = connection::client(&config.redis).context("the Redis server where hooks are kept")?;
     let server = connection::display(&client);
-    let store = Store::new(Arc::new(Connection::new(client)), &config.keys);
+    let store = Store::new(Arc::new(Connection::new(client)), config);
     let hooks = store.load_hooks().await.with_context(|| format!("Redis at {server} cannot be read"))?.hooks;
     let hook = hooks.into_iter().find(|hook| hook.id.as_str() == id);
     let hook = hook.with_context(|| format!("there is no hook {id} in Redis at {server}; hooks/list shows the ids"))?;

@@ -44,3 +44,4 @@ pub mod replay;
 pub mod state;
 pub mod store;
 pub mod webhooks;
+pub mod xapi;

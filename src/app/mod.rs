@@ -27,9 +27,11 @@ use crate::clock;
 use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
+use crate::event::InternalMeetingId;
 use crate::input::Input;
 use crate::journal::Committer;
 use crate::journal::Journal;
+use crate::journal::Reader;
 use crate::mapper;
 use crate::mapper::Look;
 use crate::processor;
@@ -39,6 +41,8 @@ use crate::state::State;
 use crate::store::Store;
 use crate::store::WriteBehind;
 use crate::webhooks::Webhooks;
+use crate::xapi;
+use crate::xapi::Xapi;
 
 /// What is left of a stop's time for all but the attempts in flight.
 const STOP_MARGIN: Duration = Duration::from_millis(800);
@@ -65,7 +69,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
         task = app.tasks.next() => task,
     };
-    let limit = app.config.hooks.request_timeout + STOP_MARGIN;
+    let limit = app.longest_attempt() + STOP_MARGIN;
     tokio::select! {
         drained = timeout(limit, app.stop()) => match drained {
             Ok(()) => info!("Stopped"),
@@ -103,6 +107,7 @@ impl Signals {
 const INPUT: &str = "subscriber";
 const PROCESSOR: &str = "processor";
 const WEBHOOKS: &str = "webhooks output";
+const XAPI: &str = "xAPI output";
 const COMMITTER: &str = "journal's writer";
 const API: &str = "API server";
 const REPLAY: &str = "replay";
@@ -114,7 +119,7 @@ pub struct App {
     journal: Journal,
     tasks: Tasks,
     stop_input: CancellationToken,
-    stop_webhooks: CancellationToken,
+    stop_outputs: CancellationToken,
     stop_committer: CancellationToken,
     stop_api: CancellationToken,
 }
@@ -132,7 +137,7 @@ impl App {
         let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
         info!(server = connection::display(&client), "Hooks and events are kept in Redis");
         let connection = Arc::new(Connection::new(client.clone()));
-        let store = Arc::new(Store::new(Arc::clone(&connection), &config.keys));
+        let store = Arc::new(Store::new(Arc::clone(&connection), &config));
         let behind = Arc::new(WriteBehind::new(Arc::clone(&store)));
         let stop_committer = CancellationToken::new();
         let (committer, journal) =
@@ -142,7 +147,7 @@ impl App {
             journal: journal.clone(),
             tasks: Tasks::default(),
             stop_input: CancellationToken::new(),
-            stop_webhooks: CancellationToken::new(),
+            stop_outputs: CancellationToken::new(),
             stop_committer,
             stop_api: CancellationToken::new(),
         };
@@ -156,13 +161,20 @@ impl App {
         let (registry, changes) =
             Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
         let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
-        app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_webhooks.clone()));
+        app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_outputs.clone()));
+
+        let xapi = Xapi::new(&config, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
+        let (begin_xapi, begun) = oneshot::channel();
+        if let Some(xapi) = &xapi {
+            app.tasks.spawn(XAPI, xapi.clone().run(begun, app.stop_outputs.clone()));
+        }
 
         let (looked, first_look) = watch::channel(false);
         let (recalled, state) = oneshot::channel();
         {
             let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
-            let recall = Recall { store: Arc::clone(&store), registry, journal, committer, config, looked };
+            let store = Arc::clone(&store);
+            let recall = Recall { store, registry, journal, committer, config, looked, xapi, begin_xapi };
             let stop = app.stop_committer.clone();
             app.tasks.spawn(COMMITTER, async move {
                 let (committer, state) = tokio::select! {
@@ -198,11 +210,8 @@ impl App {
         if timeout(START_PATIENCE, started).await.is_err() {
             warn!("Redis is slow; the API answers before hooks are known");
         }
-        for (enabled, what) in [(config.metrics.enabled, "prometheus.enabled"), (config.xapi.enabled, "xAPI's enabled")]
-        {
-            if enabled {
-                warn!("{what} is set, but this version has no such output yet");
-            }
+        if config.metrics.enabled {
+            warn!("prometheus.enabled is set, but this version has no such output yet");
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
         let stop = app.stop_api.clone();
@@ -216,11 +225,18 @@ impl App {
         &self.journal
     }
 
+    /// How long an attempt in flight may take.
+    fn longest_attempt(&self) -> Duration {
+        let (callback, statement) = (self.config.hooks.request_timeout, self.config.xapi.request_timeout);
+        if self.config.xapi.enabled { callback.max(statement) } else { callback }
+    }
+
     /// Stops against the flow of events: attempts in flight are finished while what is published still goes into the
     /// journal, to be delivered after the next start; what is known last is written to Redis last.
     pub async fn stop(&mut self) {
         for (token, task) in [
-            (&self.stop_webhooks, WEBHOOKS),
+            (&self.stop_outputs, WEBHOOKS),
+            (&self.stop_outputs, XAPI),
             (&self.stop_api, API),
             (&self.stop_api, REPLAY),
             (&self.stop_input, INPUT),
@@ -242,6 +258,15 @@ struct Recall {
     config: Arc<Config>,
     /// Becomes true after the first try.
     looked: watch::Sender<bool>,
+    xapi: Option<Xapi>,
+    /// Told when statements can be sent.
+    begin_xapi: oneshot::Sender<(Reader, xapi::IsMapped)>,
+}
+
+/// What an earlier run knew.
+struct Recalled {
+    state: State,
+    xapi: Option<Reader>,
 }
 
 impl Recall {
@@ -249,10 +274,10 @@ impl Recall {
     async fn run(mut self) -> (Committer, Arc<Mutex<State>>) {
         let mut wait = FIRST_WAIT;
         let mut said: Option<(Instant, String)> = None;
-        let mut state = None;
-        let state = loop {
-            let error = match self.try_once(&mut state).await {
-                Ok(()) => break state.expect("a try that succeeds leaves a state"),
+        let mut recalled = None;
+        let Recalled { state, xapi: xapi_reader } = loop {
+            let error = match self.try_once(&mut recalled).await {
+                Ok(()) => break recalled.expect("a try that succeeds leaves a state"),
                 Err(error) => error.to_string(),
             };
             self.looked.send_replace(true);
@@ -264,28 +289,46 @@ impl Recall {
             wait = (wait * 2).min(LONGEST_WAIT);
         };
         let state = Arc::new(Mutex::new(state));
-        let (store, registry, whole) = (self.store, self.registry, Arc::clone(&state));
+        if let Some(reader) = xapi_reader {
+            let state = Arc::clone(&state);
+            let is_mapped = move |meeting: &InternalMeetingId| {
+                let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.external_meeting_id(meeting.as_str()).is_some()
+            };
+            // Nobody sends any more if the daemon stops already.
+            let _ = self.begin_xapi.send((reader, Box::new(is_mapped)));
+        }
+        let (store, registry, xapi, whole) = (self.store, self.registry, self.xapi, Arc::clone(&state));
         self.committer.recollect_with(Box::new(move |commands| {
             let changes = whole.lock().unwrap_or_else(PoisonError::into_inner).everything();
             store.rewrite(commands, &registry.everything(), &changes);
+            if let Some(xapi) = &xapi {
+                store.rewrite_records(commands, &xapi.everything());
+            }
         }));
         self.looked.send_replace(true);
         (self.committer, state)
     }
 
     /// Goes on from where the last try failed: hooks are announced only once.
-    async fn try_once(&mut self, state: &mut Option<State>) -> anyhow::Result<()> {
-        if state.is_none() {
-            let cursors = self.committer.open().await?;
+    async fn try_once(&mut self, recalled: &mut Option<Recalled>) -> anyhow::Result<()> {
+        if recalled.is_none() {
+            let mut cursors = self.committer.open().await?;
             self.store.take_over_version_2().await?;
             let mappings = self.store.load_mappings().await?;
             let now_ms = clock::unix_ms();
-            // Hooks before events: what is appended to the journal reaches only hooks that are known then.
+            let mut xapi_cursor = None;
+            if let Some(xapi) = &self.xapi {
+                xapi.load().await?;
+                xapi_cursor = cursors.remove(xapi::READER);
+            }
+            // Readers before events: what is appended to the journal reaches only those that are known then.
             self.registry.load(&self.config.hooks, cursors, now_ms).await?;
             let restored = processor::restore(mappings, fastrand::Rng::new(), now_ms);
             let (meetings, users) = restored.counts();
             info!(meetings, users, "Meetings and users are known");
-            *state = Some(restored);
+            let xapi = self.xapi.as_ref().map(|xapi| xapi.reader(&self.journal, xapi_cursor));
+            *recalled = Some(Recalled { state: restored, xapi });
         }
         let events = self.journal.restore().await?;
         info!(events, "The journal goes on");
