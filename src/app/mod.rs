@@ -118,6 +118,7 @@ pub struct App {
     config: Arc<Config>,
     journal: Journal,
     tasks: Tasks,
+    xapi: Option<Xapi>,
     stop_input: CancellationToken,
     stop_outputs: CancellationToken,
     stop_committer: CancellationToken,
@@ -146,6 +147,7 @@ impl App {
             config: Arc::clone(&config),
             journal: journal.clone(),
             tasks: Tasks::default(),
+            xapi: None,
             stop_input: CancellationToken::new(),
             stop_outputs: CancellationToken::new(),
             stop_committer,
@@ -166,6 +168,7 @@ impl App {
         let xapi = Xapi::new(&config, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
         let (begin_xapi, begun) = oneshot::channel();
         if let Some(xapi) = &xapi {
+            app.xapi = Some(xapi.clone());
             app.tasks.spawn(XAPI, xapi.clone().run(begun, app.stop_outputs.clone()));
         }
 
@@ -223,6 +226,12 @@ impl App {
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// The xAPI output, if there is one.
+    #[must_use]
+    pub fn xapi(&self) -> Option<&Xapi> {
+        self.xapi.as_ref()
     }
 
     /// How long an attempt in flight may take.

@@ -26,7 +26,7 @@ const REDIRECTS: usize = 10;
 /// Most bytes of an answer that are read; nothing in it matters, but a connection whose answer was read serves again.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// What is to be POSTed.
+/// A POST request.
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
     /// Where to.

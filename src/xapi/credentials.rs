@@ -30,7 +30,7 @@ const STATEMENTS: &str = "xAPI/statements";
 /// A Learning Record Store: where it is, and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lrs {
-    /// Where statements are POSTed. It may hold a password.
+    /// The URL of statements. It may hold a password.
     statements: Secret,
     /// The value of the `Authorization` header.
     authorization: Option<Secret>,
@@ -94,7 +94,7 @@ impl Lrs {
         Ok(Self { statements, authorization: Some(authorization) })
     }
 
-    /// Where statements are POSTed.
+    /// The URL of statements.
     #[must_use]
     pub fn statements(&self) -> &str {
         self.statements.expose()

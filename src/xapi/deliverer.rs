@@ -25,24 +25,22 @@ use crate::delivery::retry::Answer;
 use crate::delivery::retry::Schedule;
 use crate::delivery::retry::spread;
 use crate::delivery::sender::Answered;
-use crate::delivery::sender::Post;
 use crate::event::Event;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
-use crate::journal::Journal;
 use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
 use crate::journal::cursor::Progress;
 use crate::journal::cursor::Tried;
-use crate::xapi::Destinations;
 use crate::xapi::IsMapped;
 use crate::xapi::READER;
 use crate::xapi::Shared;
+use crate::xapi::attempt::Attempted;
+use crate::xapi::attempt::attempt;
 use crate::xapi::credentials::Lrs;
-use crate::xapi::known::Happening;
+use crate::xapi::learner::Learner;
+use crate::xapi::learner::Said;
 use crate::xapi::outlet::Outlet;
-use crate::xapi::records;
-use crate::xapi::statement;
 
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
@@ -57,23 +55,11 @@ const MOST_RANGES: usize = 10_000;
 /// The wait before Redis is asked again for events that only it has.
 const REDIS_WAIT: Duration = Duration::from_secs(1);
 
-const JSON: &str = "application/json";
-const VERSION: &[(&str, &str)] = &[("X-Experience-API-Version", "1.0.0")];
-
-/// What an attempt came to.
-struct Attempted {
-    /// How it ended; none if there was nothing to send, or it could not be read.
-    answered: Option<Answered>,
-    /// Of how many events no statement can be made any more.
-    lost: usize,
-    /// The events, where they may be needed again: to be parked.
-    events: Vec<Arc<Event>>,
-}
-
 pub(super) struct Deliverer {
     shared: Arc<Shared>,
     reader: Reader,
     books: Arc<Books>,
+    learner: Learner,
     is_mapped: IsMapped,
     schedule: Schedule,
     progress: Progress,
@@ -82,7 +68,6 @@ pub(super) struct Deliverer {
     /// What was being tried before a restart, until all of that is read.
     tried: Vec<Tried>,
     outlets: HashMap<Arc<Lrs>, Outlet>,
-    destinations: Destinations,
     in_flight: JoinSet<Attempted>,
     task: HashMap<Id, (Arc<Lrs>, LaneKey)>,
     /// Time zero of the lanes' clock.
@@ -103,6 +88,7 @@ impl Deliverer {
             schedule: Schedule::new(&shared.settings),
             books: Arc::clone(reader.books()),
             tried: start.trying.iter().map(on_our_clock).collect(),
+            learner: Learner::new(Arc::clone(&shared)),
             sweep_at: Instant::now() + shared.sweep_every,
             shared,
             reader,
@@ -110,7 +96,6 @@ impl Deliverer {
             progress: Progress::default(),
             start,
             outlets: HashMap::new(),
-            destinations: HashMap::new(),
             in_flight: JoinSet::new(),
             task: HashMap::new(),
             started: Instant::now(),
@@ -178,92 +163,29 @@ impl Deliverer {
                 }
             };
             for event in &events {
-                let destination = self.learn(event).await;
+                let said = self.learner.learn(event).await;
                 if self.start.is_done(event.number) {
                     self.progress.skip(event.number);
                     continue;
                 }
                 self.progress.take(event.number);
                 self.books.taken(1);
-                match destination {
-                    Some(lrs) => {
-                        let lane = LaneKey::of(event, Ordering::Meeting);
-                        self.outlet(lrs).lanes.push(lane, event.number);
-                    }
-                    None => {
-                        self.finish(&[event.number]);
-                        self.books.finished(End::Unsent, 1);
-                    }
+                if let Said::To(lrs) = said {
+                    let lane = LaneKey::of(event, Ordering::Meeting);
+                    self.outlet(lrs).lanes.push(lane, event.number);
+                    continue;
                 }
+                if said == Said::Nowhere {
+                    self.shared.without_lrs.fetch_add(1, Relaxed);
+                }
+                self.finish(&[event.number]);
+                self.books.finished(End::Unsent, 1);
             }
             if !more {
                 self.tried.clear();
                 return;
             }
         }
-    }
-
-    /// Takes note of what happened. Gives where to send the statement of it, if there is one.
-    async fn learn(&mut self, event: &Event) -> Option<Arc<Lrs>> {
-        let happening = Happening::of(event)?;
-        let created = happening.id == "meeting-created";
-        let says_something = {
-            let shared = &self.shared;
-            let mut known = shared.known();
-            let news = known.learn(&happening, shared.site.namespace, &shared.zone);
-            let meeting = known.meetings.get(&happening.meeting)?;
-            let record = news.and_then(|news| records::of_news(&news, &happening.meeting, meeting, &shared.site));
-            if let Some(record) = record {
-                // Before the cursor that passes this event: both go with the same commit, or this one earlier.
-                shared.behind.record(record);
-            }
-            meeting.enabled && statement::of(&happening, meeting, &shared.site).is_some()
-        };
-        if created {
-            self.destinations.remove(&happening.meeting);
-        }
-        if !says_something {
-            return None;
-        }
-        let destination = self.destination(&happening.meeting, created).await;
-        if destination.is_none() {
-            self.shared.without_lrs.fetch_add(1, Relaxed);
-        }
-        destination
-    }
-
-    /// Where a meeting's statements go. If that is said for the first time, so is what is wrong with it.
-    async fn destination(&mut self, id: &InternalMeetingId, first: bool) -> Option<Arc<Lrs>> {
-        if let Some(known) = self.destinations.get(id) {
-            return known.clone();
-        }
-        let (external, payload) = {
-            let known = self.shared.known();
-            let meeting = known.meetings.get(id)?;
-            (meeting.external_id.clone(), meeting.payload.clone())
-        };
-        let destination = match payload {
-            None => self.shared.own.clone(),
-            Some(payload) => {
-                let secret = self.shared.secret.clone();
-                // It takes some milliseconds of hashing.
-                let opened = tokio::task::spawn_blocking(move || Lrs::of_payload(&payload, &secret)).await;
-                match opened.expect("reading a payload neither panics nor is called off") {
-                    Ok(lrs) => Some(Arc::new(lrs)),
-                    Err(wrong) => {
-                        if first {
-                            warn!(meeting = external, internal = %id, %wrong, "This meeting's secret-lrs-payload cannot be used; it gets no statements");
-                        }
-                        None
-                    }
-                }
-            }
-        };
-        if first && destination.is_none() {
-            debug!(meeting = external, "There is no Learning Record Store for this meeting");
-        }
-        self.destinations.insert(id.clone(), destination.clone());
-        destination
     }
 
     fn outlet(&mut self, lrs: Arc<Lrs>) -> &mut Outlet {
@@ -451,63 +373,13 @@ impl Deliverer {
         if self.read_again_at.is_some() {
             return;
         }
-        let (shared, outlets) = (Arc::clone(&self.shared), &self.outlets);
+        let outlets = &self.outlets;
         let waits = |id: &InternalMeetingId| {
             let lane = LaneKey::Meeting(Some(id.clone()));
             outlets.values().any(|outlet| outlet.lanes.contains(&lane))
         };
-        let mut known = shared.known();
-        let expired = |id: &&InternalMeetingId| !(self.is_mapped)(id) && !waits(id);
-        let expired: Vec<_> = known.meetings.keys().filter(expired).cloned().collect();
-        for id in expired {
-            let Some(meeting) = known.meetings.remove(&id) else { continue };
-            for record in records::of_all(&id, &meeting, &shared.site) {
-                shared.behind.forget_record(record);
-            }
-            self.destinations.remove(&id);
-        }
-        drop(known);
+        self.learner.forget(|id| !(self.is_mapped)(id) && !waits(id));
         self.outlets.retain(|_, outlet| !outlet.is_idle());
         self.reader.journal().nudge();
     }
-}
-
-/// Makes one attempt to send statements: finds the events, makes the statements, sends them.
-async fn attempt(
-    journal: Journal,
-    shared: Arc<Shared>,
-    lrs: Arc<Lrs>,
-    numbers: Vec<u64>,
-    kept_alive: bool,
-) -> Attempted {
-    let events = match journal.fetch(&numbers).await {
-        Ok(events) => events,
-        Err(error) => {
-            debug!(%error, "Events that only Redis has cannot be read; trying again");
-            return Attempted { answered: None, lost: 0, events: Vec::new() };
-        }
-    };
-    let statements: Vec<String> = {
-        let known = shared.known();
-        let statement = |event: &Arc<Event>| {
-            let happening = Happening::of(event)?;
-            statement::of(&happening, known.meetings.get(&happening.meeting)?, &shared.site)
-        };
-        events.iter().filter_map(statement).map(|statement| statement.to_string()).collect()
-    };
-    let lost = numbers.len() - statements.len();
-    let body = match statements.as_slice() {
-        [] => return Attempted { answered: None, lost, events },
-        [one] => one.clone(),
-        several => format!("[{}]", several.join(",")),
-    };
-    let post = Post {
-        url: lrs.statements(),
-        content_type: JSON,
-        headers: VERSION,
-        body: &body,
-        authorization: lrs.authorization(),
-    };
-    let answered = shared.sender.send(post, kept_alive).await;
-    Attempted { answered: Some(answered), lost, events }
 }

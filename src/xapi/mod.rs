@@ -1,17 +1,18 @@
 //! The xAPI output: statements about what happens in meetings, to a Learning Record Store (LRS).
 //!
 //! It is one reader of the journal with a cursor of its own. [`deliverer`] is the loop, with an [`outlet`] for each LRS: the
-//! server's own, and those that meetings bring. What is said is pure: [`known`] (what statements need to know), [`statement`]
+//! server's own, and those that meetings bring. [`learner`] takes note of what happens. What is said is pure: [`known`] (what statements need to know), [`statement`]
 //! (the statement of an event), [`credentials`] (where it goes), [`records`] (how all that is kept in Redis).
 
+mod attempt;
 pub mod credentials;
 mod deliverer;
 pub mod known;
+mod learner;
 mod outlet;
 pub mod records;
 pub mod statement;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -193,9 +194,6 @@ impl Xapi {
         Deliverer::new(self.shared, reader, is_mapped).run(stop).await;
     }
 }
-
-/// Where the statements of meetings go; none: nowhere.
-type Destinations = HashMap<InternalMeetingId, Option<Arc<Lrs>>>;
 
 impl Shared {
     fn known(&self) -> MutexGuard<'_, Known> {
