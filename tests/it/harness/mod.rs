@@ -2,10 +2,12 @@
 
 mod daemon;
 mod lab;
+mod lrs;
 mod messages;
 mod ports;
 mod receiver;
 mod redis;
+mod statement;
 mod wait;
 mod xml;
 
@@ -15,6 +17,11 @@ pub(crate) use self::daemon::SECRET;
 pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;
 pub(crate) use self::lab::Lab;
+pub(crate) use self::lrs::NAMESPACE;
+pub(crate) use self::lrs::STATEMENTS;
+pub(crate) use self::lrs::encrypt;
+pub(crate) use self::lrs::statements;
+pub(crate) use self::lrs::with_lrs;
 pub(crate) use self::messages::Meeting;
 pub(crate) use self::ports::free_port;
 pub(crate) use self::receiver::Algorithm;
@@ -23,6 +30,7 @@ pub(crate) use self::receiver::Receiver;
 pub(crate) use self::receiver::Reply;
 pub(crate) use self::receiver::Request;
 pub(crate) use self::redis::Redis;
+pub(crate) use self::statement::check as check_statement;
 pub(crate) use self::wait::PATIENCE;
 pub(crate) use self::wait::eventually;
 pub(crate) use self::wait::holds_for;
