@@ -200,8 +200,13 @@ impl App {
             });
         }
 
-        let replay =
-            Replay { journal: journal.clone(), registry: registry.clone(), store, most: config.hooks.queue_size };
+        let replay = Replay {
+            journal: journal.clone(),
+            registry: registry.clone(),
+            store,
+            xapi: app.xapi.as_ref().map(|_| Xapi::interest()),
+            most: config.hooks.queue_size,
+        };
         app.tasks.spawn(REPLAY, replay.run(app.stop_api.clone()));
 
         // The API's first answer says that the daemon is there: by then it listens and knows its hooks, if Redis is there.

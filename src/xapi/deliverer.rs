@@ -73,6 +73,8 @@ pub(super) struct Deliverer {
     /// Time zero of the lanes' clock.
     started: Instant,
     sweep_at: Instant,
+    /// Whether the last that was tried could not be found any more: an episode is logged once.
+    losing: bool,
     /// Since when there is something to report.
     unreported_since: Option<Instant>,
     /// When to read on after the journal could not be read.
@@ -99,6 +101,7 @@ impl Deliverer {
             in_flight: JoinSet::new(),
             task: HashMap::new(),
             started: Instant::now(),
+            losing: false,
             unreported_since: None,
             read_again_at: None,
         }
@@ -242,6 +245,7 @@ impl Deliverer {
                 if outlet.works() {
                     info!(host = lrs.host(), "Statements to this Learning Record Store succeed again");
                 }
+                self.losing = false;
                 let events = outlet.lanes.delivered(&lane);
                 self.books.finished(End::Delivered, events.len() - lost);
                 self.books.finished(self.end_of_lost(&events), lost);
@@ -261,7 +265,9 @@ impl Deliverer {
             None if lost > 0 => {
                 let events = outlet.lanes.finished(&lane);
                 let end = self.end_of_lost(&events);
-                warn!(statements = lost, reason = ?end, "Statements are dropped: neither memory nor Redis has what they are made of any more");
+                if !std::mem::replace(&mut self.losing, true) {
+                    warn!(reason = ?end, "Statements are dropped: neither memory nor Redis has what they are made of any more");
+                }
                 self.books.finished(end, events.len());
                 self.finish(&events);
             }

@@ -53,8 +53,7 @@ use crate::xapi::known::Known;
 use crate::xapi::statement::EVENTS;
 use crate::xapi::statement::Site;
 
-/// Names this reader among the hooks: they are numbers or UUIDs.
-pub const READER: &str = "xapi";
+pub use crate::event::XAPI_READER as READER;
 
 /// The namespace in the Node daemon's example.
 const EXAMPLE: Uuid = uuid!("01234567-89ab-cdef-0123-456789abcdef");
@@ -161,11 +160,16 @@ impl Xapi {
         Ok(())
     }
 
+    /// What it wants to see of the journal.
+    #[must_use]
+    pub fn interest() -> Interest {
+        Interest::in_events(HookId::from(READER), &EVENTS)
+    }
+
     /// The reader: it goes on from its `cursor`, or begins at the journal's end.
     #[must_use]
     pub fn reader(&self, journal: &Journal, cursor: Option<Cursor>) -> Reader {
-        let name = HookId::from(READER);
-        let interest = Interest::in_events(name.clone(), &EVENTS);
+        let (name, interest) = (HookId::from(READER), Self::interest());
         match cursor {
             Some(cursor) => journal.reader_from(name, interest, cursor),
             None => journal.reader(name, interest),

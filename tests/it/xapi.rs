@@ -248,6 +248,15 @@ async fn a_statement_that_is_refused_is_parked_and_the_others_go_on() {
     let parked: Value = serde_json::from_str(parked.values().next().unwrap()).unwrap();
     assert_eq!((parked["event"].as_str(), parked["reason"].as_str()), (Some("user-joined"), Some("status 400")));
     assert_eq!(lab.receiver.count(STATEMENTS), 4, "it is not tried again");
+
+    let listed = lab.daemon.command(&["parked", "xapi"]).await;
+    assert!(listed.stdout.contains("user-joined"), "{} {}", listed.stdout, listed.stderr);
+    lab.receiver.refuse(STATEMENTS, None);
+    let done = lab.daemon.command(&["replay", "xapi", "--parked"]).await;
+    assert_eq!(done.stdout, "1 events are sent again to hook xapi.\n", "{}", done.stderr);
+    let sent = statements(&lab.receiver.wait(STATEMENTS, 5).await);
+    assert_eq!(verbs(&sent[4..]), ["join"]);
+    until("nothing is parked", async || lab.redis.hash(PARKED).await.is_empty()).await;
 }
 
 #[tokio::test]
