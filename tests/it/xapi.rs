@@ -306,6 +306,35 @@ async fn wrong_credentials_lose_nothing() {
 }
 
 #[tokio::test]
+async fn a_poll_counts_whoever_answers_and_nothing_else_of_strangers_is_said() {
+    let lab = lab(|setup| setup).await;
+    let meeting = Meeting::new("m");
+    lab.redis.publish(&meeting.created()).await;
+    let user = json!({"internal-user-id": "w_eve", "external-user-id": "ext-eve", "raise-hand": true});
+    let event = |id: &str, poll: Value| {
+        let meeting = json!({"internal-meeting-id": meeting.internal});
+        json!({"data": {"type": "event", "id": id, "event": {"ts": 1}, "attributes": {"meeting": meeting, "user": user, "poll": poll}}})
+    };
+    let answers = json!([{"id": 7, "key": "Yes"}, {"id": 8}]);
+    for event in [
+        event("user-left", Value::Null),
+        event("user-raise-hand-changed", Value::Null),
+        event("meeting-screenshare-started", Value::Null),
+        event("poll-started", json!({"id": "p", "answers": answers})),
+        event("poll-responded", json!({"id": "p", "answerIds": [8]})),
+        event("poll-responded", json!({"id": "q", "answerIds": [8]})),
+    ] {
+        lab.redis.publish_on(CHANNEL, &event.to_string()).await;
+    }
+    lab.redis.publish(&meeting.ended()).await;
+    let sent = statements(&lab.receiver.wait(STATEMENTS, 4).await);
+    assert_eq!(verbs(&sent), ["initialized", "asked", "answered", "terminated"]);
+    assert_eq!(sent[2]["actor"]["account"]["name"], "<unknown>");
+    assert_eq!(sent[2]["object"]["definition"]["choices"][1], json!({"id": "8", "description": {}}));
+    times(&sent);
+}
+
+#[tokio::test]
 async fn what_is_known_goes_when_the_meeting_expires() {
     let lab = lab(|setup| setup.env("MAPPINGS_TIMEOUT", "700").set("mappings.cleanupInterval", 50)).await;
     let meeting = Meeting::new("m");
