@@ -177,6 +177,8 @@ pub(super) fn is_silent(path: &[&str]) -> bool {
         ["modules", module, "config", "queue" | "retry"] => MODULES.contains(module),
         ["modules", WEBHOOKS, "config", "getRaw"] => true,
         ["modules", WEBHOOKS, "config", "redis", "keys", "eventsPrefix"] => true,
+        // The Node daemon's xAPI has a connection of its own; here its records are kept with all others.
+        ["modules", XAPI, "config", "redis", "host" | "port" | "username" | "password" | "url"] => true,
         _ => false,
     }
 }

@@ -52,6 +52,9 @@ const REPORT_AFTER: Duration = Duration::from_millis(10);
 /// between what the others got; beyond it nothing is sent but the oldest.
 const MOST_RANGES: usize = 10_000;
 
+/// How often then to look whether the oldest may go.
+const CROWDED_WAIT: Duration = Duration::from_millis(100);
+
 /// The wait before Redis is asked again for events that only it has.
 const REDIS_WAIT: Duration = Duration::from_secs(1);
 
@@ -146,8 +149,15 @@ impl Deliverer {
     fn next_wake(&mut self) -> Instant {
         let due = self.outlets.values_mut().filter_map(Outlet::due).min();
         let due = due.map(|due| self.started + Duration::from_millis(due));
+        // What is due may have to wait for the oldest.
+        let due = due.map(|due| if self.is_crowded() { due.max(Instant::now() + CROWDED_WAIT) } else { due });
         let report = self.unreported_since.map(|since| since + self.report_after());
         [due, report, self.read_again_at].into_iter().flatten().fold(self.sweep_at, Instant::min)
+    }
+
+    /// Whether so much is finished out of order that nothing may be sent but the oldest.
+    fn is_crowded(&self) -> bool {
+        self.progress.ranges() >= MOST_RANGES
     }
 
     /// Learns from what the journal has, and puts into lanes what statements are made of.
@@ -199,7 +209,7 @@ impl Deliverer {
     fn start_attempts(&mut self) {
         let (now, most) = (self.now(), self.shared.settings.concurrency);
         let mut jobs = Vec::new();
-        if self.progress.ranges() < MOST_RANGES {
+        if !self.is_crowded() {
             for outlet in self.outlets.values_mut() {
                 let next = || outlet.next_job(most, now).map(|job| (Arc::clone(&outlet.lrs), outlet.answered, job));
                 jobs.extend(std::iter::from_fn(next));

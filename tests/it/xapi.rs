@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bbb_webhooks::app::App;
+use bbb_webhooks::config;
+use bbb_webhooks::config::Sources;
 use redis::cmd;
 use serde_json::Value;
 use serde_json::json;
@@ -19,9 +22,11 @@ use crate::harness::Reply;
 use crate::harness::SECRET;
 use crate::harness::STATEMENTS;
 use crate::harness::Setup;
+use crate::harness::Tls;
 use crate::harness::check_statement;
 use crate::harness::encrypt;
 use crate::harness::eventually;
+use crate::harness::free_port;
 use crate::harness::holds_for;
 use crate::harness::statements;
 use crate::harness::until;
@@ -128,9 +133,14 @@ async fn a_restart_sends_nothing_twice() {
 #[tokio::test]
 async fn an_lrs_that_is_down_gets_everything_later() {
     let down = [Reply::status(503)];
-    let mut lab =
-        lab(|setup| setup.set("hooks.retryIntervals", json!([20, 50, 100])).set("hooks.permanentIntervalReset", 1000))
-            .await;
+    let mut lab = lab(|setup| {
+        setup
+            .set("hooks.retryIntervals", json!([20, 50, 100]))
+            .set("hooks.permanentIntervalReset", 1000)
+            // Redis holds what waits, not memory.
+            .set("hooks.memoryLimit", 20_000)
+    })
+    .await;
     lab.receiver.answer(STATEMENTS, down);
     let meetings: Vec<_> = (0..5).map(|number| Meeting::new(&format!("m{number}"))).collect();
     for meeting in &meetings {
@@ -412,4 +422,58 @@ async fn the_registration_is_of_the_day_where_the_server_is() {
     let sent = statements(&lab.receiver.wait(STATEMENTS, 1).await);
     let day = Uuid::new_v5(&NAMESPACE.parse().unwrap(), b"m_20251125");
     assert_eq!(sent[0]["context"]["registration"], day.to_string());
+}
+
+#[tokio::test]
+async fn an_authority_of_one_s_own_is_believed() {
+    let (redis, lrs) = (Redis::start().await, Receiver::start().await);
+    let tls = Tls::before(&lrs).await;
+    let setup = || with_lrs(Daemon::on(&redis), &lrs).set("xapi.lrs.lrs_endpoint", tls.url());
+    let file = redis.folder().join("authority.pem");
+    let named = |file: &std::path::Path| setup().set("xapi.lrs.caFile", file.to_str().unwrap());
+
+    let mut without = named(&redis.folder().join("missing.pem")).start().await;
+    without.logs("xAPI's caFile cannot be used").await;
+    redis.publish(&Meeting::new("m").created()).await;
+    without.logs("no connection").await;
+    assert_eq!(lrs.all().len(), 0);
+    without.terminate().await;
+
+    std::fs::write(&file, &tls.authority).unwrap();
+    let with = named(&file).start().await;
+    assert_eq!(verbs(&statements(&lrs.wait(STATEMENTS, 1).await)), ["initialized"], "what waited is sent");
+    drop(with);
+}
+
+#[tokio::test]
+async fn the_books_of_statements_balance() {
+    let (redis, lrs) = (Redis::start().await, Receiver::start().await);
+    let lrs_of_ours = json!({"enabled": true, "lrs": {"lrs_endpoint": lrs.url("")}, "uuid_namespace": NAMESPACE});
+    let environment = [
+        ("SHARED_SECRET", SECRET.to_owned()),
+        ("SERVER_DOMAIN", "bbb.example.com".to_owned()),
+        ("SERVER_PORT", free_port().to_string()),
+        ("REDIS_PORT", redis.port().to_string()),
+        ("NODE_CONFIG", json!({"xapi": lrs_of_ours}).to_string()),
+    ];
+    let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let config = config::load(&Sources { environment, ..Sources::default() }).unwrap().config;
+    // Another test may have done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut app = App::start(config).await.unwrap();
+    let (good, bad) = (Meeting::new("good"), Meeting::new("bad"));
+    lrs.refuse(STATEMENTS, Some("/leave"));
+    redis.publish_all(&[good.created(), good.joined("ada"), good.camera("bob"), good.left("ada")]).await;
+    redis.publish_all(&[bad.created_with(&json!({"secret-lrs-payload": "x"})), bad.joined("ada"), good.ended()]).await;
+    let account = eventually("all is finished", async || {
+        let accounts = app.journal().accounts();
+        let (_, account) = accounts.into_iter().find(|(name, _)| name.as_str() == "xapi")?;
+        assert!(account.balances(), "{account:?}");
+        (account.delivered + account.parked + account.unsent == 7).then_some(account)
+    })
+    .await;
+    assert_eq!((account.delivered, account.parked, account.unsent), (3, 1, 3), "{account:?}");
+    assert_eq!(app.xapi().unwrap().without_lrs(), 2);
+    assert_eq!(lrs.to(STATEMENTS)[0].header("authorization"), None, "no user is configured");
+    app.stop().await;
 }

@@ -240,7 +240,7 @@ modules:
   ../out/webhooks/index.js: {type: out, enabled: true, config: {getRaw: true, queue: {enabled: false}, retry: {x: 1}}}
   ../in/redis/index.js: {type: in, config: null}
   ../db/redis/index.js: {type: db, config: {queue: 1}}
-  ../out/xapi/index.js: {type: out}
+  ../out/xapi/index.js: {type: out, config: {redis: {host: x, port: 1, password: p}}}
 ";
     let server = Server::new().file("etc/local.yml", yaml).variable("ENABLE_WH_QUEUE", "true");
     assert_eq!(server.load().unwrap(), Server::new().load().unwrap());

@@ -19,6 +19,7 @@ pub(crate) use self::daemon::api_checksum;
 pub(crate) use self::lab::Lab;
 pub(crate) use self::lrs::NAMESPACE;
 pub(crate) use self::lrs::STATEMENTS;
+pub(crate) use self::lrs::Tls;
 pub(crate) use self::lrs::encrypt;
 pub(crate) use self::lrs::statements;
 pub(crate) use self::lrs::with_lrs;
