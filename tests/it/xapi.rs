@@ -138,7 +138,7 @@ async fn an_lrs_that_is_down_gets_everything_later() {
             .set("hooks.retryIntervals", json!([20, 50, 100]))
             .set("hooks.permanentIntervalReset", 1000)
             // Redis holds what waits, not memory.
-            .set("hooks.memoryLimit", 20_000)
+            .set("hooks.memoryLimit", 200_000)
     })
     .await;
     lab.receiver.answer(STATEMENTS, down);
