@@ -141,7 +141,12 @@ impl Journal {
     pub fn reader(&self, name: HookId, interest: Interest) -> Reader {
         let mut log = self.log();
         let cursor = Cursor::at(log.end());
-        self.register(&mut log, name, interest, cursor)
+        let reader = self.register(&mut log, name, interest, cursor);
+        // A daemon that is killed before anything is finished has to know where it began.
+        log.store_cursor(reader.key);
+        drop(log);
+        self.shared.news.notify_one();
+        reader
     }
 
     /// A reader that goes on from where it was.
