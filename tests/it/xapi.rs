@@ -131,6 +131,21 @@ async fn a_restart_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn what_was_in_flight_when_it_was_first_killed_is_sent_again() {
+    let mut lab = lab(|setup| setup).await;
+    lab.receiver.answer(STATEMENTS, [Reply::hang(), Reply::ok()]);
+    let meeting = Meeting::new("m");
+    lab.redis.publish_all(&[meeting.created(), meeting.joined("ada")]).await;
+    lab.receiver.wait(STATEMENTS, 1).await;
+    let length = async || lab.redis.run::<u64>(cmd("XLEN").arg("bigbluebutton:webhooks:out:journal")).await;
+    until("both events are stored", async || length().await == 2).await;
+    lab.daemon.kill();
+    lab.daemon.start_again().await;
+    let sent = statements(&lab.receiver.wait(STATEMENTS, 3).await);
+    assert_eq!(verbs(&sent), ["initialized", "initialized", "join"]);
+}
+
+#[tokio::test]
 async fn an_lrs_that_is_down_gets_everything_later() {
     let down = [Reply::status(503)];
     let mut lab = lab(|setup| {
