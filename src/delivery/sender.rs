@@ -1,5 +1,7 @@
 //! One attempt to deliver something over HTTP.
 
+use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +28,7 @@ const REDIRECTS: usize = 10;
 /// Most bytes of an answer that are read; nothing in it matters, but a connection whose answer was read serves again.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// A POST request.
+/// What to send by POST.
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
     /// Where to.
@@ -92,7 +94,7 @@ impl Sender {
         };
         let client = builder().build().or_else(|error| {
             warn!(
-                error = &error as &dyn std::error::Error,
+                error = &error as &dyn Error,
                 "No CA certificates could be read: what goes to https will fail. Install the package ca-certificates"
             );
             builder().tls_certs_only(authorities.iter().cloned()).build()
@@ -111,7 +113,7 @@ impl Sender {
     }
 
     async fn attempt(&self, post: Post<'_>) -> Answered {
-        let failed = |answer| Answered { answer, retry_after: None };
+        let failed = |answer| Answered { answer, retry_after: None, cause: None };
         let mut request = self.client.post(post.url).header(CONTENT_TYPE, post.content_type);
         for (name, value) in post.headers {
             request = request.header(*name, *value);
@@ -130,23 +132,43 @@ impl Sender {
                 let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let retry_after = asked.and_then(|value| retry_after(value, clock::unix_ms()));
                 read_answer(response).await;
-                Answered { answer, retry_after }
+                Answered { answer, retry_after, cause: None }
             }
             Err(error) if error.is_timeout() => failed(Answer::Timeout),
-            Err(error) if error.is_connect() => failed(Answer::Connect),
+            Err(error) if error.is_connect() => {
+                Answered { cause: Some(root(&error.without_url())), ..failed(Answer::Connect) }
+            }
             Err(error) if error.is_builder() => failed(Answer::Unsent),
-            Err(_) => failed(Answer::Broken),
+            Err(error) => Answered { cause: Some(root(&error.without_url())), ..failed(Answer::Broken) },
         }
     }
 }
 
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// What was answered, or what came instead.
     pub answer: Answer,
     /// How long the receiver asked to be left alone.
     pub retry_after: Option<Duration>,
+    /// Why there was no answer, in the words of the system or of TLS.
+    pub cause: Option<String>,
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.answer)?;
+        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
+    }
+}
+
+/// What an error comes from in the end: those around it only say that it came, and where from.
+fn root(error: &reqwest::Error) -> String {
+    let mut root: &dyn Error = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
 }
 
 /// Only 307 and 308 promise that method and body are repeated; any other redirect would lose the body.

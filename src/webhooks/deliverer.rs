@@ -309,7 +309,7 @@ impl Deliverer {
     fn attempt_ended(&mut self, ended: Result<(Id, Attempted), JoinError>) -> Verdict {
         let (task, attempted) = ended.unwrap_or_else(|error| {
             error!(hook.id = %self.hook.id, %error, "A delivery came to an end that it should not have");
-            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None });
+            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None, cause: None });
             (error.id(), Attempted { answered, lost: 0, events: Vec::new() })
         });
         let lane = self.lane_of_task.remove(&task).expect("every attempt was started for a lane");
@@ -365,41 +365,40 @@ impl Deliverer {
     }
 
     fn attempt_failed(&mut self, lane: &LaneKey, answered: Answered, events: &[Arc<Event>], lost: usize) -> Verdict {
-        let answer = answered.answer;
         let failures = self.lanes.failed(lane);
         self.note_news();
         if self.suspended.is_some() {
-            return self.probe_failed(lane, answered);
+            return self.probe_failed(lane, &answered);
         }
         let asked = answered.retry_after.unwrap_or_default();
         let wait = self.schedule.wait_after(failures, fastrand::f64()).map(|wait| wait.max(asked));
-        debug!(hook.id = %self.hook.id, %answer, failures, ?wait, "A callback failed");
+        debug!(hook.id = %self.hook.id, answer = %answered, failures, ?wait, "A callback failed");
         if let Some(wait) = wait {
             if !std::mem::replace(&mut self.failing, true) {
-                warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, "Callbacks to this hook fail; they will be tried again");
+                warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, "Callbacks to this hook fail; they will be tried again");
             }
             let due = self.after(wait);
             self.lanes.retry_at(lane, due);
             return Verdict::GoOn;
         }
         if self.lanes.others_delivered(lane) {
-            self.park(lane, answer, events, lost);
+            self.park(lane, &answered, events, lost);
             return Verdict::GoOn;
         }
         if !self.hook.permanent && self.shared.settings.on_exhausted == OnExhausted::Remove {
-            warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, failures, "The hook is removed: no retry helped");
+            warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, failures, "The hook is removed: no retry helped");
             return Verdict::GiveUp;
         }
-        warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, failures, "The hook is suspended: no retry helped; its receiver is tried from time to time");
+        warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, failures, "The hook is suspended: no retry helped; its receiver is tried from time to time");
         self.suspended = Some(Suspended { since_ms: clock::unix_ms(), probe_at: 0 });
-        self.probe_failed(lane, answered)
+        self.probe_failed(lane, &answered)
     }
 
     /// The receiver works and refuses this one: it is put aside, and the lane goes on.
-    fn park(&mut self, lane: &LaneKey, answer: Answer, events: &[Arc<Event>], lost: usize) {
+    fn park(&mut self, lane: &LaneKey, answered: &Answered, events: &[Arc<Event>], lost: usize) {
         let numbers = self.lanes.finished(lane);
-        warn!(hook.id = %self.hook.id, host = host(&self.hook), %answer, events = events.len(), "The receiver works but refuses this callback; it is parked");
-        let reason = answer.to_string();
+        warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, events = events.len(), "The receiver works but refuses this callback; it is parked");
+        let reason = answered.to_string();
         for event in events {
             self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());
         }
@@ -408,7 +407,7 @@ impl Deliverer {
         self.finish(&numbers);
     }
 
-    fn probe_failed(&mut self, lane: &LaneKey, answered: Answered) -> Verdict {
+    fn probe_failed(&mut self, lane: &LaneKey, answered: &Answered) -> Verdict {
         let settings = &self.shared.settings;
         let wait = spread(settings.permanent_interval_reset, fastrand::f64());
         let probe_at = self.after(wait.max(answered.retry_after.unwrap_or_default()));
@@ -417,7 +416,7 @@ impl Deliverer {
         suspended.probe_at = probe_at;
         let lasted = Duration::from_millis(clock::unix_ms().saturating_sub(suspended.since_ms));
         if !self.hook.permanent && lasted > settings.suspend_for {
-            warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered.answer, "The hook is removed: its receiver did nothing but fail while suspended");
+            warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, "The hook is removed: its receiver did nothing but fail while suspended");
             return Verdict::GiveUp;
         }
         Verdict::GoOn

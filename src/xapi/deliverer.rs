@@ -242,7 +242,7 @@ impl Deliverer {
     fn attempt_ended(&mut self, ended: Result<(Id, Attempted), JoinError>) {
         let (task, attempted) = ended.unwrap_or_else(|error| {
             error!(%error, "The sending of statements came to an end that it should not have");
-            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None });
+            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None, cause: None });
             (error.id(), Attempted { answered, lost: 0, events: Vec::new() })
         });
         let (lrs, lane) = self.task.remove(&task).expect("every attempt was started for a lane");
@@ -307,13 +307,13 @@ impl Deliverer {
         let Some(outlet) = self.outlets.get_mut(lrs) else { return };
         outlet.answered |= matches!(answer, Answer::Status(_));
         let failures = outlet.lanes.failed(lane);
-        debug!(host = lrs.host(), %answer, failures, "Statements were not taken");
+        debug!(host = lrs.host(), %answered, failures, "Statements were not taken");
         if let Some(again) = &mut outlet.suspended {
             *again = probe_at;
             outlet.lanes.retry_at(lane, probe_at);
         } else if let Some(wait) = self.schedule.wait_after(failures, fastrand::f64()) {
             if !std::mem::replace(&mut outlet.failing, true) {
-                warn!(host = lrs.host(), %answer, "This Learning Record Store does not take statements; they will be sent again");
+                warn!(host = lrs.host(), %answered, "This Learning Record Store does not take statements; they will be sent again");
             }
             let due = self.after(wait.max(asked));
             if let Some(outlet) = self.outlets.get_mut(lrs) {
@@ -322,7 +322,7 @@ impl Deliverer {
         } else if outlet.lanes.others_delivered(lane) {
             self.park(lrs, lane, answer, events, lost);
         } else {
-            warn!(host = lrs.host(), %answer, failures, "No retry helped: this Learning Record Store is tried from time to time; its statements are kept");
+            warn!(host = lrs.host(), %answered, failures, "No retry helped: this Learning Record Store is tried from time to time; its statements are kept");
             outlet.suspended = Some(probe_at);
             outlet.lanes.retry_at(lane, probe_at);
         }

@@ -20,4 +20,5 @@ mod redirects;
 mod replaying;
 mod stopping;
 mod stored;
+mod tls;
 mod xapi;

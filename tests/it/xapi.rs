@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::harness::Authority;
 use crate::harness::Daemon;
 use crate::harness::Gate;
 use crate::harness::Lab;
@@ -22,7 +23,6 @@ use crate::harness::Reply;
 use crate::harness::SECRET;
 use crate::harness::STATEMENTS;
 use crate::harness::Setup;
-use crate::harness::Tls;
 use crate::harness::check_statement;
 use crate::harness::encrypt;
 use crate::harness::eventually;
@@ -442,20 +442,21 @@ async fn the_registration_is_of_the_day_where_the_server_is() {
 #[tokio::test]
 async fn an_authority_of_one_s_own_is_believed() {
     let (redis, lrs) = (Redis::start().await, Receiver::start().await);
-    let tls = Tls::before(&lrs).await;
-    let setup = || with_lrs(Daemon::on(&redis), &lrs).set("xapi.lrs.lrs_endpoint", tls.url());
-    let file = redis.folder().join("authority.pem");
-    let named = |file: &std::path::Path| setup().set("xapi.lrs.caFile", file.to_str().unwrap());
+    let authority = Authority::new();
+    let front = format!("https://localhost:{}", authority.front(lrs.port()).await);
+    let named = |file: &str| {
+        let setup = with_lrs(Daemon::on(&redis), &lrs).set("xapi.lrs.lrs_endpoint", front.as_str());
+        setup.set("xapi.lrs.caFile", file)
+    };
 
-    let mut without = named(&redis.folder().join("missing.pem")).start().await;
+    let mut without = named("missing.pem").start().await;
     without.logs("xAPI's caFile cannot be used").await;
     redis.publish(&Meeting::new("m").created()).await;
-    without.logs("no connection").await;
+    without.logs("certificate").await;
     assert_eq!(lrs.all().len(), 0);
     without.terminate().await;
 
-    std::fs::write(&file, &tls.authority).unwrap();
-    let with = named(&file).start().await;
+    let with = named(&authority.trust()).start().await;
     assert_eq!(verbs(&statements(&lrs.wait(STATEMENTS, 1).await)), ["initialized"], "what waited is sent");
     drop(with);
 }

@@ -172,6 +172,11 @@ impl Receiver {
         Self { address, shared, accepting }
     }
 
+    /// The TCP port, on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The URL of a path here.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
