@@ -81,6 +81,14 @@ impl Cursor {
         done.chain(trying).fold(self.watermark, u64::max)
     }
 
+    /// Adds what an earlier cursor says of events after `position`: the reader, which went on from there, has not come to them
+    /// again yet.
+    pub fn keep_after(&mut self, position: u64, before: &Self) {
+        let done = before.done.iter().filter(|(_, last)| *last > position);
+        self.done.extend(done.map(|(first, last)| ((*first).max(position + 1), *last)));
+        self.trying.extend(before.trying.iter().filter(|tried| tried.first > position).cloned());
+    }
+
     /// What it says of numbers up to `last`: a cursor must not speak of what is not stored.
     #[must_use]
     pub fn clipped(&self, last: u64) -> Self {
@@ -206,6 +214,21 @@ mod tests {
         assert_eq!(cursor.clipped(25).done, [(20, 25)]);
         assert_eq!(cursor.clipped(5), Cursor { suspended_since_ms: Some(5), ..Cursor::at(5) });
         assert!(cursor.is_done(10) && cursor.is_done(25) && !cursor.is_done(35));
+    }
+
+    #[test]
+    fn a_reader_that_goes_on_forgets_nothing_that_it_has_not_come_to() {
+        let tried = |first| Tried { first, events: 1, failures: 1, due_ms: 9, others_delivered: false };
+        let before = Cursor {
+            watermark: 10,
+            done: vec![(20, 30), (40, 50)],
+            trying: vec![tried(15), tried(35)],
+            ..Cursor::default()
+        };
+        let mut cursor = Cursor { watermark: 14, done: vec![(20, 25)], trying: vec![tried(15)], ..Cursor::default() };
+        cursor.keep_after(25, &before);
+        assert_eq!(cursor.done, [(20, 25), (26, 30), (40, 50)]);
+        assert_eq!(cursor.trying, [tried(15), tried(35)]);
     }
 
     /// Against the plainest account there is: a set of what is finished.

@@ -442,12 +442,16 @@ impl Deliverer {
         self.unreported_since = None;
         let (now, now_ms) = (self.now(), clock::unix_ms());
         let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.due_ms.saturating_sub(now), ..tried };
-        self.reader.report(Cursor {
-            watermark: self.progress.watermark(self.reader.position()),
+        let position = self.reader.position();
+        let mut cursor = Cursor {
+            watermark: self.progress.watermark(position),
             done: self.progress.done(),
             trying: self.lanes.tried(now).into_iter().map(on_the_wall).collect(),
             suspended_since_ms: self.suspended.as_ref().map(|suspended| suspended.since_ms),
-        });
+        };
+        // The journal may still be restored: what was finished before the start is not told anew until it is read.
+        cursor.keep_after(position, &self.start);
+        self.reader.report(cursor);
     }
 }
 
