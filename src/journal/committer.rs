@@ -270,7 +270,7 @@ impl Committer {
 
     /// How many entries of the stream are to stay: what the slowest reader needs, within bounds.
     fn wanted_length(&mut self) -> usize {
-        let needed_after = self.journal.log().needed_after();
+        let needed_after = self.journal.log().to_be_kept_after();
         while self.stored.len() > 1 && self.stored.front().is_some_and(|(_, last)| *last <= needed_after) {
             self.stored.pop_front();
         }

@@ -92,6 +92,9 @@ pub(super) struct Log {
     /// Readers of one meeting's events, by that meeting, and of all meetings' under `None`.
     by_meeting: HashMap<Option<ExternalMeetingId>, Vec<ReaderKey>>,
     gone: Vec<HookId>,
+    /// Readers that are dropped but will come back, as at a restart, need nothing up to this number; `None` if they need
+    /// nothing at all.
+    left_after: Option<u64>,
     /// The last words of readers that are dropped but will come back, as at a restart, where Redis does not have them yet.
     parting: Vec<(HookId, Cursor)>,
     raw_readers: usize,
@@ -114,6 +117,7 @@ impl Log {
             readers: HashMap::new(),
             by_meeting: HashMap::new(),
             gone: Vec::new(),
+            left_after: None,
             parting: Vec::new(),
             raw_readers: 0,
             next_key: 0,
@@ -215,6 +219,11 @@ impl Log {
         slowest.unwrap_or(self.next - 1)
     }
 
+    /// No reader needs anything up to this number, nor will one that comes back: what Redis is to keep.
+    pub(super) fn to_be_kept_after(&self) -> u64 {
+        self.left_after.map_or(self.needed_after(), |left| left.min(self.needed_after()))
+    }
+
     /// Lets events go that every reader is done with and Redis has.
     fn trim(&mut self) {
         let done = self.needed_after().min(self.committed);
@@ -304,6 +313,9 @@ impl Log {
             if keys.is_empty() {
                 self.by_meeting.remove(&reader.interest.meeting);
             }
+        }
+        if !reader.forgotten && reader.needs_events() {
+            self.left_after = Some(self.left_after.map_or(reader.done_up_to, |left| left.min(reader.done_up_to)));
         }
         if reader.cursor_is_new {
             self.parting.push((reader.name, reader.cursor));

@@ -89,6 +89,7 @@ async fn keeps_what_the_slowest_reader_or_redis_needs_and_no_more() {
     assert!(journal.has(9_002));
     drop(slow);
     assert!(!journal.has(9_002), "what only a dropped reader needed goes with it");
+    assert_eq!(journal.log().to_be_kept_after(), 9_001, "but Redis keeps it: that reader may come back");
 }
 
 #[tokio::test]
