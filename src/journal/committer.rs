@@ -153,6 +153,7 @@ impl Committer {
         if let Some(other) = self.link.take_lease().await? {
             return Err(OpenError::Held(other));
         }
+        self.clear_the_way().await?;
         let (cursors,): (HashMap<String, String>,) = self.connection.run(redis::pipe().hgetall(CURSORS)).await?;
         let read = |(name, text): (String, String)| match Cursor::from_text(&text) {
             Ok(cursor) => Some((HookId::from(name), cursor)),
@@ -178,6 +179,21 @@ impl Committer {
         Ok(cursors)
     }
 
+    /// Deletes what somebody else put under our keys: nothing of ours is left there to be read.
+    async fn clear_the_way(&self) -> Result<(), RedisError> {
+        for (key, ours) in [(JOURNAL, "stream"), (CURSORS, "hash")] {
+            let (kind,): (String,) = self.connection.run(redis::pipe().cmd("TYPE").arg(key)).await?;
+            if kind != "none" && kind != ours {
+                error!(
+                    key,
+                    kind, "Something else stands under a key of the journal; it is deleted, and what was there is lost"
+                );
+                let () = self.connection.run(redis::pipe().del(key).ignore()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Says how to write hooks and mappings anew.
     pub fn recollect_with(&mut self, recollection: Recollection) {
         self.recollection = Some(recollection);
@@ -190,7 +206,7 @@ impl Committer {
         let mut uncertain: Option<Commit> = None;
         loop {
             let stopping = self.stop.is_cancelled();
-            let commit = match uncertain.take() {
+            let mut commit = match uncertain.take() {
                 Some(commit) => commit,
                 None => self.collect(),
             };
@@ -206,7 +222,11 @@ impl Committer {
                 }
                 continue;
             }
-            next_heartbeat = Instant::now() + HEARTBEAT;
+            if Instant::now() >= next_heartbeat {
+                next_heartbeat = Instant::now() + HEARTBEAT;
+                // Nothing else may notice for long that somebody put something else under these keys.
+                commit.commands.cmd("XLEN").arg(JOURNAL).cmd("HLEN").arg(CURSORS);
+            }
             match self.link.apply(&commit.commands).await {
                 Outcome::Applied => self.applied(commit),
                 Outcome::Refused(why) => {

@@ -75,7 +75,15 @@ impl Link {
     /// it is another.
     pub(super) async fn take_lease(&mut self) -> RedisResult<Option<String>> {
         let mut connection = self.connect().await?;
-        let held: Option<String> = redis::cmd("GET").arg(LEASE).query_async(&mut connection).await?;
+        let held = redis::cmd("GET").arg(LEASE).query_async(&mut connection).await;
+        let held: Option<String> = match held {
+            // What is no text is nobody's lease.
+            Err(error) if is_wrong_type(&error) => {
+                redis::cmd("DEL").arg(LEASE).query_async::<()>(&mut connection).await?;
+                None
+            }
+            held => held?,
+        };
         if let Some(other) = held.filter(|held| *held != self.holder) {
             if !holder::is_gone(&other) {
                 return Ok(Some(other));
@@ -162,7 +170,10 @@ impl Link {
         let mut connection = self.connect().await?;
         let mut commands = redis::pipe();
         commands.cmd("WATCH").arg(LEASE).arg(EPOCH).ignore().get(EPOCH).get(LEASE);
-        let (epoch, lease): (Option<String>, Option<String>) = commands.query_async(&mut connection).await?;
+        let (epoch, lease): (Option<String>, Option<String>) = match commands.query_async(&mut connection).await {
+            Err(error) if is_wrong_type(&error) => return Ok(Found::Other(Outcome::Surprise(error.to_string()))),
+            found => found?,
+        };
         if let Some(other) = lease.filter(|held| *held != self.holder) {
             return Ok(Found::Other(Outcome::Usurped(other)));
         }
@@ -231,6 +242,10 @@ impl Link {
 
 fn is_refusal(error: &RedisError) -> bool {
     error.code().is_some()
+}
+
+fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
 }
 
 fn server_error(value: Value) -> Option<String> {
