@@ -189,6 +189,11 @@ impl Daemon {
     /// Starts it again, after it ended, with the same port and configuration.
     pub(crate) async fn start_again(&mut self) {
         self.spawn();
+        self.answers().await;
+    }
+
+    /// Waits until its API answers.
+    pub(crate) async fn answers(&mut self) {
         let start = Instant::now();
         loop {
             let running = self.running.as_mut().expect("it was just started");
@@ -223,7 +228,8 @@ impl Daemon {
         Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    fn spawn(&mut self) {
+    /// Starts it again, without waiting for anything.
+    pub(crate) fn spawn(&mut self) {
         assert!(self.running.is_none(), "this daemon runs");
         let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));

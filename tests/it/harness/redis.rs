@@ -16,6 +16,9 @@ use redis::RedisConnectionInfo;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -137,6 +140,17 @@ impl Redis {
     /// Writes the data to disk, where [`Redis::start_again`] finds it.
     pub(crate) async fn save(&self) {
         let _: String = self.run(&cmd("SAVE")).await;
+    }
+
+    /// Sends it a signal: to freeze it, say.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let (child, _) = self.running.as_ref().expect("this Redis runs");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// Sets a parameter of the running server.
+    pub(crate) async fn configure(&self, name: &str, value: &str) {
+        let _: String = self.run(cmd("CONFIG").arg("SET").arg(name).arg(value)).await;
     }
 
     /// Kills the server. What was not saved is lost.
