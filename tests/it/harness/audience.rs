@@ -167,7 +167,7 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
     loop {
         let (path, body) = read(&mut stream).await?;
         let hook = path.trim_start_matches('/').split('?').next()?.parse::<usize>().ok();
-        let (deed, wait) = match hook.zip(mark(&body)) {
+        let (deed, wait) = match hook.zip(mark_of(&body)) {
             Some((hook, mark)) => {
                 let manners = Arc::clone(&shared.manners.lock().unwrap());
                 let (deed, wait) = manners(hook, mark);
@@ -225,7 +225,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> {
 }
 
 /// The mark in a text.
-pub(super) fn mark(text: &str) -> Option<usize> {
+pub(crate) fn mark_of(text: &str) -> Option<usize> {
     let digits = text.split(MARK).nth(1)?;
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().ok()

@@ -323,6 +323,14 @@ impl Daemon {
         Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap()
     }
 
+    /// The memory that it holds, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let id = self.running.as_ref().expect("this daemon runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+
     /// Its configuration folder.
     pub(crate) fn folder(&self) -> PathBuf {
         self.setup.folder.path().to_owned()

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::audience::Arrival;
 use super::audience::Audience;
 use super::audience::Deed;
-use super::audience::mark;
+use super::audience::mark_of;
 use super::load::Crowd;
 use super::load::meeting_of;
 use super::redis::Redis;
@@ -256,7 +256,7 @@ impl Ledger {
 
 /// The marks of the events in the journal with a number beyond `after`, by number.
 pub(crate) async fn stored(redis: &Redis, mut after: u64) -> BTreeMap<u64, usize> {
-    const PAGE: usize = 1000;
+    const PAGE: usize = 200;
     let mut found = BTreeMap::new();
     loop {
         let mut range = cmd("XRANGE");
@@ -264,7 +264,7 @@ pub(crate) async fn stored(redis: &Redis, mut after: u64) -> BTreeMap<u64, usize
         let entries: Vec<(String, HashMap<String, String>)> = redis.run(&range).await;
         for (id, fields) in &entries {
             after = id.split('-').next().unwrap().parse().unwrap();
-            found.extend(mark(&fields["json"]).map(|mark| (after, mark)));
+            found.extend(mark_of(&fields["json"]).map(|mark| (after, mark)));
         }
         if entries.len() < PAGE {
             return found;

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
@@ -170,7 +171,8 @@ async fn publish(port: u16, first: usize, per_second: usize, shared: Arc<Shared>
             tokio::time::sleep_until(due.max(Instant::now() + TICK)).await;
         }
         if connection.is_none() {
-            connection = client.get_multiplexed_async_connection().await.ok();
+            let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+            connection = client.get_multiplexed_async_connection_with_config(&config).await.ok();
         }
         shared.published.lock().unwrap().push(Instant::now());
         let Some(live) = &mut connection else { continue };

@@ -15,6 +15,7 @@ mod xml;
 
 pub(crate) use self::audience::Audience;
 pub(crate) use self::audience::Deed;
+pub(crate) use self::audience::mark_of;
 pub(crate) use self::chance::chance;
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
@@ -27,6 +28,7 @@ pub(crate) use self::ledger::JOURNAL;
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::ledger::stored;
 pub(crate) use self::load::Crowd;
+pub(crate) use self::load::MARK;
 pub(crate) use self::load::MEETINGS;
 pub(crate) use self::load::Publisher;
 pub(crate) use self::load::Wish;
