@@ -29,11 +29,16 @@ const MAPPINGS: &str = "bigbluebutton:webhooks:proc:mappings";
 const EPOCH: &str = "bigbluebutton:webhooks:out:epoch";
 const LEASE: &str = "bigbluebutton:webhooks:out:lease";
 
+/// How many members a set or fields a hash has; 0 if there is something else under the key.
 async fn length(redis: &Redis, command: &str, key: &str) -> usize {
-    // Under another type there is nothing of ours.
-    let kind: String = redis.run(cmd("TYPE").arg(key)).await;
-    let fits = matches!((kind.as_str(), command), ("set", "SCARD") | ("hash", "HLEN"));
-    if fits { redis.run(cmd(command).arg(key)).await } else { 0 }
+    let script = "local n = redis.pcall(ARGV[1], KEYS[1]); return type(n) == 'number' and n or 0";
+    redis.run(cmd("EVAL").arg(script).arg(1).arg(key).arg(command)).await
+}
+
+/// Puts another type than ours under a key, in one go: the daemon writes meanwhile.
+async fn put_another_type(redis: &Redis, key: &str) {
+    let script = "redis.call('DEL', KEYS[1]); return redis.call('RPUSH', KEYS[1], 'not ours')";
+    let _: u64 = redis.run(cmd("EVAL").arg(script).arg(1).arg(key)).await;
 }
 
 /// Waits until hooks, meetings and cursors are in Redis. Gives how long that took.
@@ -117,6 +122,7 @@ async fn survives(lose: impl AsyncFnOnce(&mut Redis)) {
     redis.has_a_subscriber().await;
     until("the journal is whole again", async || {
         let kind: String = redis.run(cmd("TYPE").arg(JOURNAL)).await;
+        // Once it is a stream it stays one.
         let marks: Vec<_> = if kind == "stream" { stored(&redis, 0).await.into_values().collect() } else { Vec::new() };
         (0..200).filter(|mark| meeting_of(*mark) == 0).all(|mark| marks.contains(&mark))
     })
@@ -162,11 +168,7 @@ async fn flushall_while_running_costs_nothing() {
 
 /// Another type than ours under a key, as if somebody had mistaken this Redis for theirs.
 async fn another_type_under(key: &str) {
-    survives(async |redis| {
-        let _: u64 = redis.run(cmd("DEL").arg(key)).await;
-        let _: u64 = redis.run(cmd("RPUSH").arg(key).arg("not ours")).await;
-    })
-    .await;
+    survives(async |redis| put_another_type(redis, key).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,8 +195,7 @@ async fn another_type_under_the_lease_is_mended() {
 async fn another_type_under_the_hooks_and_the_meetings_is_mended() {
     survives(async |redis| {
         for key in [HOOKS, MAPPINGS] {
-            let _: u64 = redis.run(cmd("DEL").arg(key)).await;
-            let _: u64 = redis.run(cmd("RPUSH").arg(key).arg("not ours")).await;
+            put_another_type(redis, key).await;
         }
         // Nothing tells that before one of them is written: here with the rest, as after any loss.
         let _: u64 = redis.run(cmd("DEL").arg(EPOCH)).await;
@@ -206,7 +207,7 @@ async fn another_type_under_the_hooks_and_the_meetings_is_mended() {
 async fn another_type_under_the_journal_does_not_hinder_a_start() {
     let redis = Redis::start().await;
     for key in [JOURNAL, CURSORS] {
-        let _: u64 = redis.run(cmd("RPUSH").arg(key).arg("not ours")).await;
+        put_another_type(&redis, key).await;
     }
     let _: () = redis.run(cmd("SADD").arg(LEASE).arg("not ours")).await;
     let receiver = Receiver::start().await;
