@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks everything: format, lints, documentation, tests, and the demo with the debug binary.
 # Stops at the first failure, with its exit status.
+# With --long it runs only the long tests instead, with the release build, and prints their figures.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/prerequisites.sh
@@ -8,6 +9,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 need_rust
 need_packages
+
+if [[ ${1:-} == --long ]]; then
+    run cargo test --release --locked --test it -- --ignored --nocapture --test-threads=1
+    exit
+fi
 
 if cargo fmt --version >/dev/null 2>&1; then
     run cargo fmt --check

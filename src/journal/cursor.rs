@@ -97,11 +97,12 @@ impl Cursor {
         done.chain(trying).fold(self.watermark, u64::max)
     }
 
-    /// What it says of numbers above `position`, to be said again by a reader that has come only so far.
-    pub fn above(&self, position: u64) -> (impl Iterator<Item = (u64, u64)>, impl Iterator<Item = &Tried>) {
-        let done = self.done.iter().filter(move |(_, last)| *last > position);
-        let trying = self.trying.iter().filter(move |tried| tried.first > position);
-        (done.map(move |(first, last)| ((*first).max(position + 1), *last)), trying)
+    /// Adds what an earlier cursor says of events after `position`: the reader, which went on from there, has not come to them
+    /// again yet.
+    pub fn keep_after(&mut self, position: u64, before: &Self) {
+        let done = before.done.iter().filter(|(_, last)| *last > position);
+        self.done.extend(done.map(|(first, last)| ((*first).max(position + 1), *last)));
+        self.trying.extend(before.trying.iter().filter(|tried| tried.first > position).cloned());
     }
 
     /// What it says of numbers up to `last`: a cursor must not speak of what is not stored.
@@ -232,13 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_further_on_can_be_said_again() {
-        let tried = |first| Tried { first, events: 1, failures: 1, due_ms: 5, wait_ms: 5, others_delivered: false };
-        let cursor = Cursor { done: vec![(20, 30), (40, 50)], trying: vec![tried(31), tried(60)], ..Cursor::at(10) };
-        let (done, trying) = cursor.above(44);
-        assert_eq!(done.collect::<Vec<_>>(), [(45, 50)]);
-        assert_eq!(trying.collect::<Vec<_>>(), [&tried(60)]);
-        assert_eq!(cursor.above(50).0.count(), 0);
+    fn a_reader_that_goes_on_forgets_nothing_that_it_has_not_come_to() {
+        let tried = |first| Tried { first, events: 1, failures: 1, due_ms: 9, wait_ms: 9, others_delivered: false };
+        let before = Cursor {
+            watermark: 10,
+            done: vec![(20, 30), (40, 50)],
+            trying: vec![tried(15), tried(35)],
+            ..Cursor::default()
+        };
+        let mut cursor = Cursor { watermark: 14, done: vec![(20, 25)], trying: vec![tried(15)], ..Cursor::default() };
+        cursor.keep_after(25, &before);
+        assert_eq!(cursor.done, [(20, 25), (26, 30), (40, 50)]);
+        assert_eq!(cursor.trying, [tried(15), tried(35)]);
     }
 
     #[test]

@@ -218,10 +218,13 @@ impl Link {
         }
         let mut connection = self.connect().await?;
         let mut commands = redis::pipe();
-        commands.cmd("WATCH").arg(LEASE).arg(EPOCH).ignore().get(EPOCH).get(LEASE);
-        let (epoch, lease): (Option<String>, Option<String>) = match commands.query_async(&mut connection).await {
-            Err(error) if is_wrong_type(&error) => return Ok(Found::Other(Outcome::Surprise(error.to_string()))),
-            found => found?,
+        commands.ignore_errors().cmd("WATCH").arg(LEASE).arg(EPOCH).ignore().get(EPOCH).get(LEASE);
+        let found: (RedisResult<Option<String>>, RedisResult<Option<String>>) =
+            commands.query_async(&mut connection).await?;
+        let (epoch, lease) = match found {
+            (Ok(epoch), Ok(lease)) => (epoch, lease),
+            // As when something of another type stands there.
+            (Err(error), _) | (_, Err(error)) => return Ok(Found::Other(Outcome::Surprise(error.to_string()))),
         };
         if let Some(other) = lease.filter(|held| *held != self.holder) {
             return Ok(Found::Other(Outcome::Usurped(other)));

@@ -484,16 +484,17 @@ impl Deliverer {
         self.tries_unreported_since = None;
         let now_ms = clock::unix_ms();
         let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.wait_ms, ..tried };
-        // What was finished or tried before a restart, further on than this reader has come again, still holds.
         let position = self.reader.position();
-        let (done_before, tried_before) = self.start.above(position);
         let tried = self.lanes.tried(self.now()).into_iter().map(on_the_wall);
-        self.reader.report(Cursor {
+        let mut cursor = Cursor {
             watermark: self.progress.watermark(position),
-            done: self.progress.done().into_iter().chain(done_before).collect(),
-            trying: tried.chain(tried_before.cloned()).collect(),
+            done: self.progress.done(),
+            trying: tried.collect(),
             suspended_since_ms: self.suspended.as_ref().map(|suspended| suspended.since_ms),
-        });
+        };
+        // What was finished or tried before a restart, further on than this reader has come again, still holds.
+        cursor.keep_after(position, &self.start);
+        self.reader.report(cursor);
     }
 }
 

@@ -383,15 +383,16 @@ impl Deliverer {
         let (now, now_ms) = (self.now(), clock::unix_ms());
         let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.wait_ms, ..tried };
         let tried = self.outlets.values().flat_map(|outlet| outlet.lanes.tried(now)).map(on_the_wall);
-        // What was finished or tried before a restart, further on than this reader has come again, still holds.
         let position = self.reader.position();
-        let (done_before, tried_before) = self.start.above(position);
-        self.reader.report(Cursor {
+        let mut cursor = Cursor {
             watermark: self.progress.watermark(position),
-            done: self.progress.done().into_iter().chain(done_before).collect(),
-            trying: tried.chain(tried_before.cloned()).collect(),
+            done: self.progress.done(),
+            trying: tried.collect(),
             suspended_since_ms: None,
-        });
+        };
+        // What was finished or tried before a restart, further on than this reader has come again, still holds.
+        cursor.keep_after(position, &self.start);
+        self.reader.report(cursor);
     }
 
     /// Forgets meetings whose mapping expired and of which nothing waits any more, and outlets that nobody uses.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds something amiss fails")]
 
 mod api;
+mod backlog;
 mod books;
 mod configuration;
 mod corpus_api;
@@ -17,9 +18,15 @@ mod hooks;
 mod input;
 mod isolation;
 mod keeping;
+mod killing;
+mod losses;
+mod moody;
+mod pace;
 mod redirects;
+mod refusals;
 mod replaying;
 mod stopping;
 mod stored;
+mod suspending;
 mod tls;
 mod xapi;

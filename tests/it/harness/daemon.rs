@@ -189,6 +189,11 @@ impl Daemon {
     /// Starts it again, after it ended, with the same port and configuration.
     pub(crate) async fn start_again(&mut self) {
         self.spawn();
+        self.answers().await;
+    }
+
+    /// Waits until its API answers.
+    pub(crate) async fn answers(&mut self) {
         let start = Instant::now();
         loop {
             let running = self.running.as_mut().expect("it was just started");
@@ -223,7 +228,8 @@ impl Daemon {
         Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    fn spawn(&mut self) {
+    /// Starts it again, without waiting for anything.
+    pub(crate) fn spawn(&mut self) {
         assert!(self.running.is_none(), "this daemon runs");
         let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -315,6 +321,14 @@ impl Daemon {
         let after_name = stat.rsplit(") ").next().unwrap();
         let ticks: u64 = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
         Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap()
+    }
+
+    /// The memory that it holds, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let id = self.running.as_ref().expect("this daemon runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
     /// Its configuration folder.

@@ -84,7 +84,12 @@ impl Meeting {
 
     /// A user shares a camera.
     pub(crate) fn camera(&self, user: &str) -> Message {
-        let body = json!({"userId": format!("w_{user}"), "stream": format!("w_{user}_cam")});
+        self.camera_stream(user, &format!("w_{user}_cam"))
+    }
+
+    /// A user shares a camera, by the name of its stream.
+    pub(crate) fn camera_stream(&self, user: &str, stream: &str) -> Message {
+        let body = json!({"userId": format!("w_{user}"), "stream": stream});
         self.by_user("UserBroadcastCamStartedEvtMsg", user, &body)
     }
 

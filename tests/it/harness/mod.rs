@@ -1,7 +1,11 @@
 //! What the tests are made of: a Redis server, a daemon, a receiver of callbacks, messages of BigBlueButton, patience.
 
+mod audience;
+mod chance;
 mod daemon;
 mod lab;
+mod ledger;
+mod load;
 mod lrs;
 mod messages;
 mod ports;
@@ -12,12 +16,26 @@ mod tls;
 mod wait;
 mod xml;
 
+pub(crate) use self::audience::Audience;
+pub(crate) use self::audience::Deed;
+pub(crate) use self::audience::mark_of;
+pub(crate) use self::chance::chance;
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::daemon::SECRET;
 pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;
 pub(crate) use self::lab::Lab;
+pub(crate) use self::ledger::CURSORS;
+pub(crate) use self::ledger::JOURNAL;
+pub(crate) use self::ledger::Ledger;
+pub(crate) use self::ledger::stored;
+pub(crate) use self::load::Crowd;
+pub(crate) use self::load::MARK;
+pub(crate) use self::load::MEETINGS;
+pub(crate) use self::load::Publisher;
+pub(crate) use self::load::Wish;
+pub(crate) use self::load::meeting_of;
 pub(crate) use self::lrs::NAMESPACE;
 pub(crate) use self::lrs::STATEMENTS;
 pub(crate) use self::lrs::encrypt;

@@ -145,18 +145,23 @@ impl Redis {
         let _: String = self.run(&cmd("SAVE")).await;
     }
 
+    /// Sends it a signal: to freeze it, say.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let (child, _) = self.running.as_ref().expect("this Redis runs");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// Sets a parameter of the running server.
+    pub(crate) async fn configure(&self, name: &str, value: &str) {
+        let _: String = self.run(cmd("CONFIG").arg("SET").arg(name).arg(value)).await;
+    }
+
     /// Kills the server. What was not saved is lost.
     pub(crate) fn kill(&mut self) {
         if let Some((mut child, _)) = self.running.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-
-    /// Sends it a signal: to freeze it, say.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let (child, _) = self.running.as_ref().expect("this Redis runs");
-        kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// Saves the data and stops the server.
