@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::StreamExt;
 use redis::Client;
 use redis::Msg;
@@ -38,6 +39,9 @@ const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long Redis may take to confirm the subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long it may take to confirm that the subscription ended.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A connection on which nothing came for so long is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -155,12 +159,7 @@ impl Input {
         let mut said_at: Option<Instant> = None;
         loop {
             let mut healthy = false;
-            let session = self.session(&mut lost_at, &mut healthy);
-            let lost = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                lost = session => lost,
-            };
+            let Some(lost) = self.session(&mut lost_at, &mut healthy, &stop).await else { return };
             self.tried.send_replace(true);
             if healthy {
                 wait = FIRST_WAIT;
@@ -180,11 +179,21 @@ impl Input {
         }
     }
 
-    /// Connects, subscribes, and listens until the connection is lost.
-    async fn session(&mut self, lost_at: &mut Option<Instant>, healthy: &mut bool) -> Lost {
-        let (sink, stream) = match self.subscribe().await {
+    /// Connects, subscribes, and listens until the connection is lost. Gives none when told to stop.
+    async fn session(
+        &mut self,
+        lost_at: &mut Option<Instant>,
+        healthy: &mut bool,
+        stop: &CancellationToken,
+    ) -> Option<Lost> {
+        let subscribed = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            subscribed = self.subscribe() => subscribed,
+        };
+        let (mut sink, mut stream) = match subscribed {
             Ok(halves) => halves,
-            Err(lost) => return lost,
+            Err(lost) => return Some(lost),
         };
         let gap_ms = lost_at.take().map(|at| at.elapsed().as_millis());
         info!(channels = self.channels.len() + self.patterns.len(), gap_ms, "Subscribed to BigBlueButton's events");
@@ -192,11 +201,34 @@ impl Input {
         let started = Instant::now();
         let heard = watch::Sender::new(());
         let lost = tokio::select! {
-            lost = keep_alive(sink, heard.subscribe()) => lost,
-            () = self.listen(stream, &heard, healthy) => Lost::Closed,
+            lost = keep_alive(&mut sink, heard.subscribe()) => lost,
+            () = self.listen(&mut stream, &heard, healthy) => Lost::Closed,
+            () = stop.cancelled() => {
+                self.take_leave(sink, stream).await;
+                return None;
+            }
         };
         *healthy |= started.elapsed() >= HEALTHY_AFTER;
-        lost
+        Some(lost)
+    }
+
+    /// Ends the subscription, and takes all that was published before: Redis sends that before it confirms.
+    async fn take_leave(&mut self, mut sink: PubSubSink, mut stream: PubSubStream) {
+        let unsubscribing = async {
+            if !self.channels.is_empty() {
+                sink.unsubscribe(&self.channels).await?;
+            }
+            if !self.patterns.is_empty() {
+                sink.punsubscribe(&self.patterns).await?;
+            }
+            Ok::<_, RedisError>(())
+        };
+        if !matches!(timeout(LEAVE_TIMEOUT, unsubscribing).await, Ok(Ok(()))) {
+            debug!("The subscription was not ended in good order; what was published last may be missed");
+        }
+        while let Some(Some(message)) = stream.next().now_or_never() {
+            self.take(&message);
+        }
     }
 
     async fn subscribe(&self) -> Result<(PubSubSink, PubSubStream), Lost> {
@@ -215,7 +247,7 @@ impl Input {
         Ok((sink, stream))
     }
 
-    async fn listen(&mut self, mut stream: PubSubStream, heard: &watch::Sender<()>, healthy: &mut bool) {
+    async fn listen(&mut self, stream: &mut PubSubStream, heard: &watch::Sender<()>, healthy: &mut bool) {
         while let Some(message) = stream.next().await {
             heard.send_replace(());
             *healthy = true;
@@ -255,7 +287,7 @@ impl Input {
 /// Returns when Redis is silent: nothing was heard for a while, and then it did not answer a PING.
 ///
 /// Any answer will do. Under MISCONF Redis refuses PING even to a subscriber, and goes on sending messages.
-async fn keep_alive(mut sink: PubSubSink, mut heard: watch::Receiver<()>) -> Lost {
+async fn keep_alive(sink: &mut PubSubSink, mut heard: watch::Receiver<()>) -> Lost {
     loop {
         if timeout(PING_EVERY, heard.changed()).await.is_ok() {
             continue;

@@ -156,7 +156,20 @@ impl App {
         let (registry, changes) =
             Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
         let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
-        app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_outputs.clone()));
+        // Not before the journal goes on: what is delivered earlier nobody would write down, and it would be sent again after
+        // a stop or a kill in between.
+        let (goes_on, mut going_on) = watch::channel(false);
+        {
+            let stop = app.stop_outputs.clone();
+            app.tasks.spawn(WEBHOOKS, async move {
+                let going_on = async { going_on.wait_for(|goes_on| *goes_on).await.is_ok() };
+                tokio::select! {
+                    _ = going_on => {}
+                    () = stop.cancelled() => return,
+                }
+                webhooks.run(changes, stop).await;
+            });
+        }
 
         let xapi = Xapi::new(&config, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
         let (begin_xapi, begun) = oneshot::channel();
@@ -177,6 +190,7 @@ impl App {
                     opened = recall.run() => opened,
                     () = stop.cancelled() => return,
                 };
+                goes_on.send_replace(true);
                 // Nobody maps any more if the daemon stops already.
                 let _ = tell.send(recalled);
                 committer.run().await;

@@ -187,6 +187,30 @@ async fn nothing_is_lost_or_repeated_over_two_hundred_stops() {
     stopped_again_and_again("two hundred stops", &LONG).await;
 }
 
+/// A daemon that is stopped while it still reads its journal has delivered nothing that it would not write down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_soon_after_a_start_repeats_nothing() {
+    const EVENTS: usize = 8000;
+    let mut field = Field::prepare().await;
+    field.audience.behaves(|_, _| (Deed::Refuse(500), Duration::ZERO));
+    Publisher::start(&field.redis, EVENTS, 3000).finish(PATIENCE).await;
+    until("all is stored", async || stored(&field.redis, 0).await.len() == EVENTS).await;
+    field.daemon.kill();
+    field.between_lives(Instant::now()).await;
+    field.audience.behaves(|_, _| (Deed::Take, Duration::ZERO));
+    for _ in 0..3 {
+        let before = field.audience.count();
+        field.daemon.spawn();
+        until("it delivers", async || field.audience.count() > before).await;
+        let (status, _) = field.daemon.terminate().await;
+        assert!(status.success(), "{status}");
+        field.between_lives(Instant::now()).await;
+    }
+    let findings = field.ledger.findings(&field.audience.arrivals());
+    assert_eq!(findings.again.iter().sum::<usize>(), 0, "{}", findings.summary());
+    assert!(findings.repeated.is_empty() && findings.forgotten.is_empty(), "{}", findings.summary());
+}
+
 /// While attempts in flight hold up a stop, events are still accepted, and the stream is cut. It must not be cut by the
 /// measure of the hooks that are no longer served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
