@@ -53,6 +53,7 @@ const ROOMS: &[Room] = &[
     room("mapper", &["event", "state"], &[]),
     room("store::format", &["event", "hook", "state"], &[]),
     room("webhooks::callback", &["checksum", "config"], &[]),
+    room("webhooks::signature", &["checksum", "config"], &[]),
     room("journal::cursor", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
