@@ -54,6 +54,18 @@ impl Place {
         self.step(Step::Key(key.to_owned()))
     }
 
+    /// The place without the key: `FILE:LINE`.
+    pub(super) fn brief(&self) -> String {
+        match &self.origin {
+            Origin::File(file) => match self.line_and_column() {
+                Some((line, _)) => format!("{}:{line}", file.path.display()),
+                None => file.path.display().to_string(),
+            },
+            Origin::NodeConfig => "NODE_CONFIG".to_owned(),
+            Origin::Variable(name) => format!("variable {name}"),
+        }
+    }
+
     fn step(&self, step: Step) -> Self {
         let mut place = self.clone();
         place.path.push(step);
