@@ -12,6 +12,7 @@ mod xml;
 
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
+pub(crate) use self::daemon::Ended;
 pub(crate) use self::daemon::SECRET;
 pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;
