@@ -48,7 +48,7 @@ pub enum Command {
     ///
     /// Prints the configuration as it takes effect, with where each value comes from, secrets masked; then whether Redis is
     /// there and takes what is written, whether the API's port is free or held by the daemon, and whether
-    /// BigBlueButton's own properties say the same. Nothing is changed.
+    /// BigBlueButton's own properties say the same. Nothing is left behind.
     #[command(after_help = "\
 Exit status: 0 if all is well, 1 if a check failed, 78 if the configuration cannot be used.")]
     Check(Check),

@@ -129,8 +129,12 @@ async fn destroy(client: &Client, asked: &cli::Destroy) -> anyhow::Result<String
 /// Sends a test event straight to a hook's receiver.
 async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Result<Outcome> {
     let hook = match asked.hook.contains("://") {
-        // Whether it is registered does not matter.
-        true => ListedHook { url: asked.hook.clone(), raw: asked.raw, ..ListedHook::default() },
+        // Registered or not, and with a daemon or without.
+        true => {
+            let hooks = client.call("hooks/list", &[]).await.map(|answer| answer.hooks).unwrap_or_default();
+            let known = hooks.into_iter().find(|hook| hook.url == asked.hook);
+            known.unwrap_or_else(|| ListedHook { url: asked.hook.clone(), ..ListedHook::default() })
+        }
         false => {
             let hooks = client.call("hooks/list", &[]).await?.hooks;
             let hook = hooks.into_iter().find(|hook| hook.id == asked.hook);

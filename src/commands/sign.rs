@@ -178,7 +178,7 @@ fn sendable(query: &str) -> String {
 
 /// What the API will read in the query: a & or + that was not escaped shows here.
 fn parameters(query: &str) -> String {
-    let mut label = "Says";
+    let mut label = "Means";
     let mut text = String::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         text += &format!("{label:<9} {name} = {value}\n");

@@ -91,8 +91,12 @@ async fn a_test_event_goes_straight_to_the_receiver_signed() {
     assert_eq!(kept, 0, "it is no part of the journal");
 
     let raw = lab.hook("/raw", &[("getRaw", "true")]).await;
-    lab.daemon.command(&["hooks", "test", &raw]).await;
-    assert_eq!(lab.receiver.to("/raw")[0].events()[0]["core"]["header"]["name"], "bbb-webhooks-test");
+    for named in [raw, lab.receiver.url("/raw")] {
+        assert!(lab.daemon.command(&["hooks", "test", &named]).await.status.success());
+    }
+    for request in lab.receiver.to("/raw") {
+        assert_eq!(request.events()[0]["core"]["header"]["name"], "bbb-webhooks-test");
+    }
 }
 
 #[tokio::test]
