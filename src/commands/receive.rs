@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use anyhow::ensure;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::Method;
@@ -63,7 +64,7 @@ pub async fn receive(config: &Config, asked: &cli::Receive) -> anyhow::Result<()
         lines,
     };
     // Callbacks may come before the daemon answered, so the receiver is there first.
-    let router = Router::new().fallback(take).with_state(Arc::new(receiver));
+    let router = Router::new().fallback(take).layer(DefaultBodyLimit::disable()).with_state(Arc::new(receiver));
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
     // Listened for from here on, so that a Ctrl-C while it registers leaves no hook behind.
     let stopped = told_to_stop()?;
