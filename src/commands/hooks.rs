@@ -15,6 +15,7 @@ use crate::commands::Outcome;
 use crate::commands::answer::Answer;
 use crate::commands::answer::ListedHook;
 use crate::commands::client::Client;
+use crate::commands::say;
 use crate::config::Config;
 use crate::config::masked_url;
 use crate::delivery::retry::Answer as Delivery;
@@ -35,7 +36,7 @@ pub async fn hooks(config: &Config, asked: &cli::Hooks) -> anyhow::Result<Outcom
     match &asked.what {
         HooksCommand::List(asked) => list(&client, asked).await.map(Outcome::from),
         HooksCommand::Create(asked) => create(&client, asked).await.map(Outcome::from),
-        HooksCommand::Destroy(asked) => destroy(&client, asked).await.map(Outcome::from),
+        HooksCommand::Destroy(asked) => destroy(&client, asked).await.map(|()| String::new().into()),
         HooksCommand::Test(asked) => test(config, &client, asked).await,
     }
 }
@@ -116,14 +117,14 @@ pub(super) async fn register(client: &Client, url: &str, wanted: &Wanted) -> any
     Ok((answer, is_new))
 }
 
-async fn destroy(client: &Client, asked: &cli::Destroy) -> anyhow::Result<String> {
-    let mut text = String::new();
+async fn destroy(client: &Client, asked: &cli::Destroy) -> anyhow::Result<()> {
     for id in &asked.ids {
         let destroyed = client.call("hooks/destroy", &[("hookID", id)]).await;
         destroyed.with_context(|| format!("hook {id} is not destroyed"))?;
-        text += &format!("Hook {id} is destroyed.\n");
+        // At once: the next may fail.
+        say(&format!("Hook {id} is destroyed."));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// Sends a test event straight to a hook's receiver.

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use anyhow::bail;
 use redis::Client;
 use redis::RedisError;
 use redis::RedisResult;
@@ -139,21 +140,21 @@ async fn api(config: &Config) -> Vec<Finding> {
     let asked = async {
         let client = client::Client::new(config)?;
         match client.ping().await? {
-            Ping::Daemon => anyhow::Ok(Some(client.ask("hooks/list", &[]).await?)),
-            Ping::Other(_) => Ok(None),
+            Ping::Daemon => anyhow::Ok(client.ask("hooks/list", &[]).await?),
+            Ping::Other(said) => bail!("its answer to a ping is {said}"),
         }
     };
     match asked.await {
-        Ok(Some(answer)) if answer.is_success() => finding(
+        Ok(answer) if answer.is_success() => finding(
             Grade::Well,
             format!("{address} is held by the running daemon; it has {} hooks", answer.hooks.len()),
         ),
-        Ok(Some(answer)) if answer.get("messageKey") == Some("checksumError") => finding(
+        Ok(answer) if answer.get("messageKey") == Some("checksumError") => finding(
             Grade::Warning,
             format!("{address} is held by a daemon that runs with another secret: restart it to take this one"),
         ),
-        Ok(Some(_)) => finding(Grade::Warning, format!("{address} is held by the running daemon; it waits for Redis")),
-        Ok(None) | Err(_) => finding(Grade::Failed, format!("{address} is held by another program")),
+        Ok(_) => finding(Grade::Warning, format!("{address} is held by the running daemon; it waits for Redis")),
+        Err(error) => finding(Grade::Failed, format!("{address} is held by another program: {error:#}")),
     }
 }
 
