@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
+use super::following::Following;
 use super::free_port;
 use super::receiver::Algorithm;
 use super::redis::Redis;
@@ -111,10 +112,16 @@ impl Setup {
         daemon
     }
 
-    /// Runs a command of the program, which is to end by itself, with this configuration.
-    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
+    /// The program, ready to be run with this configuration.
+    pub(super) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
         command.env_clear().envs(&self.environment).args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs a command of the program, which is to end by itself, with this configuration.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.program(arguments);
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
         let output = output.expect("the program can be run");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -130,58 +137,6 @@ impl Setup {
     }
 }
 
-/// A command that goes on until it is told to stop. It is killed when dropped.
-#[derive(Debug)]
-pub(crate) struct Following {
-    child: Child,
-    stdout: Output,
-    stderr: Output,
-}
-
-impl Following {
-    fn start(setup: &Setup, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
-        command.env_clear().envs(&setup.environment).args(arguments).current_dir(setup.folder());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program can be run");
-        let (stdout, stderr) = (Output::default(), Output::default());
-        stdout.take_in(child.stdout.take().expect("it is piped"));
-        stderr.take_in(child.stderr.take().expect("it is piped"));
-        Self { child, stdout, stderr }
-    }
-
-    /// Waits until it said so on standard error.
-    #[track_caller]
-    pub(crate) fn says(&self, text: &str) -> impl Future<Output = ()> {
-        super::wait::until(format!("{text:?} on standard error"), async move || self.stderr.text().contains(text))
-    }
-
-    /// Waits until it printed so many lines; gives all of them.
-    #[track_caller]
-    pub(crate) fn prints(&self, count: usize) -> impl Future<Output = Vec<String>> {
-        eventually(format!("{count} lines"), async move || {
-            let lines: Vec<_> = self.stdout.text().lines().map(str::to_owned).collect();
-            (lines.len() >= count).then_some(lines)
-        })
-    }
-
-    /// Tells it to stop, and waits until it ended.
-    pub(crate) async fn stop(&mut self, signal: Signal) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-        eventually("the command ends", async || self.child.try_wait().unwrap()).await
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("it printed:\n{}\nand said:\n{}", self.stdout.text(), self.stderr.text());
-        }
-    }
-}
-
 /// What came of a program that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -192,15 +147,15 @@ pub(crate) struct Ended {
 
 /// What a process wrote so far; of all its lives together.
 #[derive(Clone, Debug, Default)]
-struct Output(Arc<Mutex<String>>);
+pub(super) struct Output(Arc<Mutex<String>>);
 
 impl Output {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 
     /// Takes in all that comes, in a thread: the process must never wait for its reader.
-    fn take_in(&self, from: impl Read + Send + 'static) -> JoinHandle<()> {
+    pub(super) fn take_in(&self, from: impl Read + Send + 'static) -> JoinHandle<()> {
         let output = self.clone();
         std::thread::spawn(move || {
             let mut from = BufReader::new(from);
@@ -282,7 +237,7 @@ impl Daemon {
 
     /// Starts another command of the program, which goes on until it is told to stop.
     pub(crate) fn follow(&self, arguments: &[&str]) -> Following {
-        Following::start(&self.setup, arguments)
+        Following::start(self.setup.program(arguments))
     }
 
     fn spawn(&mut self) {

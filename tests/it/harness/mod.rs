@@ -1,6 +1,7 @@
 //! What the tests are made of: a Redis server, a daemon, a receiver of callbacks, messages of BigBlueButton, patience.
 
 mod daemon;
+mod following;
 mod lab;
 mod messages;
 mod ports;
