@@ -34,6 +34,16 @@ impl Account {
         let dropped = self.overflowed + self.redis_lost + self.hook_gone;
         self.matched == self.waiting + self.unfinished + self.delivered + self.parked + dropped
     }
+
+    fn of(&mut self, end: End) -> &mut u64 {
+        match end {
+            End::Delivered => &mut self.delivered,
+            End::Parked => &mut self.parked,
+            End::Overflowed => &mut self.overflowed,
+            End::RedisLost => &mut self.redis_lost,
+            End::HookGone => &mut self.hook_gone,
+        }
+    }
 }
 
 /// What becomes of an event in the end.
@@ -88,13 +98,15 @@ impl Books {
         let events = events as u64;
         self.change(|account| {
             account.unfinished = account.unfinished.saturating_sub(events);
-            *match end {
-                End::Delivered => &mut account.delivered,
-                End::Parked => &mut account.parked,
-                End::Overflowed => &mut account.overflowed,
-                End::RedisLost => &mut account.redis_lost,
-                End::HookGone => &mut account.hook_gone,
-            } += events;
+            *account.of(end) += events;
+        });
+    }
+
+    /// Events that were not taken can no longer be found.
+    pub fn never_found(&self, end: End, events: u64) {
+        self.change(|account| {
+            account.waiting = account.waiting.saturating_sub(events);
+            *account.of(end) += events;
         });
     }
 
@@ -123,8 +135,10 @@ mod tests {
         }
         let account = books.account();
         assert_eq!((account.waiting, account.unfinished, account.delivered), (2, 2, 3));
+        books.never_found(End::RedisLost, 1);
+        assert_eq!((books.account().waiting, books.account().redis_lost), (1, 2));
         books.close();
-        assert_eq!(books.account().hook_gone, 4);
+        assert_eq!(books.account().hook_gone, 3);
         assert!(books.account().balances());
         books.taken(1);
         assert!(!books.account().balances(), "what was never matched cannot be taken");

@@ -13,6 +13,7 @@ use redis::RedisError;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
+use tracing::warn;
 
 use crate::config::RedisServer;
 
@@ -89,6 +90,21 @@ impl Connection {
         *live = Some(connection.clone());
         Ok(connection)
     }
+}
+
+/// Deletes those of our keys that hold something of another type, which nobody can read: `keys` with the type of each.
+///
+/// # Errors
+/// If Redis is not there or refuses.
+pub async fn clear(connection: &Connection, keys: &[(&str, &str)]) -> RedisResult<()> {
+    for (key, wanted) in keys {
+        let (found,): (String,) = connection.run(redis::pipe().cmd("TYPE").arg(*key)).await?;
+        if found != "none" && found != *wanted {
+            warn!(key, found, wanted, "This key in Redis is not what it should be; it is deleted");
+            let () = connection.run(redis::pipe().del(*key).ignore()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a connection is of no more use: gone, or so far behind that its answers cannot be told apart.

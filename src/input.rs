@@ -55,21 +55,50 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// How often a trouble that lasts is said again.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
+/// A message that waits to be mapped.
+#[derive(Debug)]
+struct Queued {
+    message: RawMessage,
+    received: Instant,
+    /// What it takes of the queue's bound; given back when it is taken.
+    _room: OwnedSemaphorePermit,
+}
+
 /// Messages on their way from the subscriber to whoever maps them.
 #[derive(Debug)]
 pub struct Queue {
-    messages: UnboundedReceiver<(RawMessage, OwnedSemaphorePermit)>,
+    messages: UnboundedReceiver<Queued>,
+    skip_until: Option<Instant>,
 }
 
 impl Queue {
+    /// What was received up to then is left out.
+    pub fn skip_until(&mut self, time: Option<Instant>) {
+        self.skip_until = time;
+    }
+
     /// The next message; `None` when the subscriber ended and all were taken.
     pub async fn next(&mut self) -> Option<RawMessage> {
-        self.messages.recv().await.map(|(message, _)| message)
+        loop {
+            let queued = self.messages.recv().await?;
+            if self.counts(&queued) {
+                return Some(queued.message);
+            }
+        }
     }
 
     /// The next message, if it is there already.
     pub fn next_now(&mut self) -> Option<RawMessage> {
-        self.messages.try_recv().ok().map(|(message, _)| message)
+        loop {
+            let queued = self.messages.try_recv().ok()?;
+            if self.counts(&queued) {
+                return Some(queued.message);
+            }
+        }
+    }
+
+    fn counts(&self, queued: &Queued) -> bool {
+        self.skip_until.is_none_or(|until| queued.received > until)
     }
 }
 
@@ -80,7 +109,7 @@ pub struct Input {
     channels: Vec<String>,
     patterns: Vec<String>,
     worth_queueing: fn(&[u8]) -> bool,
-    queue: UnboundedSender<(RawMessage, OwnedSemaphorePermit)>,
+    queue: UnboundedSender<Queued>,
     room: Arc<Semaphore>,
     /// Messages dropped since the queue was last found with room.
     dropped: u64,
@@ -114,7 +143,7 @@ impl Input {
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
         (
             Self { client, channels, patterns, worth_queueing, queue, room, dropped: 0, tried },
-            Queue { messages },
+            Queue { messages, skip_until: None },
             first_try,
         )
     }
@@ -217,7 +246,7 @@ impl Input {
             self.dropped = 0;
         }
         let message = RawMessage { bytes: Bytes::copy_from_slice(payload) };
-        if self.queue.send((message, room)).is_err() {
+        if self.queue.send(Queued { message, received: Instant::now(), _room: room }).is_err() {
             debug!("Nobody takes messages any more");
         }
     }

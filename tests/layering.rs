@@ -87,7 +87,7 @@ const ROOMS: &[Room] = &[
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "tracing"]),
     // In.
-    room("connection", &["config"], &["redis", "tokio"]),
+    room("connection", &["config"], &["redis", "tokio", "tracing"]),
     room("input", &["connection", "event"], &["fastrand", "redis", "tokio", "tokio_util", "tracing"]),
     room(
         "processor",

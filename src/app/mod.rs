@@ -1,10 +1,9 @@
 //! The only wiring: builds the parts, starts their tasks, watches over them, stops them in order.
 
+mod recall;
 mod tasks;
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,15 +14,15 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
 
 use crate::api;
+use crate::app::recall::Recall;
+use crate::app::recall::Recalled;
 use crate::app::tasks::Tasks;
-use crate::clock;
 use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
@@ -35,7 +34,6 @@ use crate::mapper::Look;
 use crate::processor;
 use crate::registry::Registry;
 use crate::replay::Replay;
-use crate::state::State;
 use crate::store::Store;
 use crate::store::WriteBehind;
 use crate::webhooks::Webhooks;
@@ -43,13 +41,11 @@ use crate::webhooks::Webhooks;
 /// What is left of a stop's time for all but the attempts in flight.
 const STOP_MARGIN: Duration = Duration::from_millis(800);
 
+/// How long a task may take to end, beside an attempt in flight.
+const TASK_MARGIN: Duration = Duration::from_millis(300);
+
 /// How long the API waits for a first subscription and a first look into Redis before it answers all the same.
 const START_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The waits before Redis is asked again for what it remembers, and how often to say so.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT; attempts in flight are finished then.
 ///
@@ -149,7 +145,7 @@ impl App {
 
         // First of all, and before Redis is asked for anything: what is published meanwhile waits in the queue.
         let client = connection::client(&config.input.redis).context("the Redis server to listen to")?;
-        let (input, queue, first_try) =
+        let (input, mut queue, first_try) =
             Input::new(client, &config.input.channels, |message| mapper::look(message) == Look::Known);
         app.tasks.spawn(INPUT, input.run(app.stop_input.clone()));
 
@@ -159,28 +155,29 @@ impl App {
         app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_webhooks.clone()));
 
         let (looked, first_look) = watch::channel(false);
-        let (recalled, state) = oneshot::channel();
+        let (tell, recalled) = oneshot::channel();
         {
             let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
             let recall = Recall { store: Arc::clone(&store), registry, journal, committer, config, looked };
             let stop = app.stop_committer.clone();
             app.tasks.spawn(COMMITTER, async move {
-                let (committer, state) = tokio::select! {
+                let (committer, recalled) = tokio::select! {
                     opened = recall.run() => opened,
                     () = stop.cancelled() => return,
                 };
                 // Nobody maps any more if the daemon stops already.
-                let _ = recalled.send(state);
+                let _ = tell.send(recalled);
                 committer.run().await;
             });
         }
         {
             let (config, journal, stop) = (Arc::clone(&config), journal.clone(), app.stop_input.clone());
             app.tasks.spawn(PROCESSOR, async move {
-                let state = tokio::select! {
-                    Ok(state) = state => state,
+                let Recalled { state, others_until } = tokio::select! {
+                    Ok(recalled) = recalled => recalled,
                     () = stop.cancelled() => return,
                 };
+                queue.skip_until(others_until);
                 processor::run(queue, &state, &journal, &behind, &config.mappings).await;
             });
         }
@@ -228,67 +225,10 @@ impl App {
             (&self.stop_committer, COMMITTER),
         ] {
             token.cancel();
-            self.tasks.ended(task).await;
-        }
-    }
-}
-
-/// Everything that is needed to go on where an earlier run ended.
-struct Recall {
-    store: Arc<Store>,
-    registry: Registry,
-    journal: Journal,
-    committer: Committer,
-    config: Arc<Config>,
-    /// Becomes true after the first try.
-    looked: watch::Sender<bool>,
-}
-
-impl Recall {
-    /// Reads from Redis what it remembers, however long that takes.
-    async fn run(mut self) -> (Committer, Arc<Mutex<State>>) {
-        let mut wait = FIRST_WAIT;
-        let mut said: Option<(Instant, String)> = None;
-        let mut state = None;
-        let state = loop {
-            let error = match self.try_once(&mut state).await {
-                Ok(()) => break state.expect("a try that succeeds leaves a state"),
-                Err(error) => error.to_string(),
-            };
-            self.looked.send_replace(true);
-            if said.as_ref().is_none_or(|(at, what)| *what != error || at.elapsed() >= SAY_EVERY) {
-                warn!(error, "Hooks, meetings and events cannot be read yet; trying on");
-                said = Some((Instant::now(), error));
+            let ended = timeout(self.config.hooks.request_timeout + TASK_MARGIN, self.tasks.ended(task)).await;
+            if ended.is_err() {
+                warn!(task, "A task takes too long to end; the others go on");
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-        };
-        let state = Arc::new(Mutex::new(state));
-        let (store, registry, whole) = (self.store, self.registry, Arc::clone(&state));
-        self.committer.recollect_with(Box::new(move |commands| {
-            let changes = whole.lock().unwrap_or_else(PoisonError::into_inner).everything();
-            store.rewrite(commands, &registry.everything(), &changes);
-        }));
-        self.looked.send_replace(true);
-        (self.committer, state)
-    }
-
-    /// Goes on from where the last try failed: hooks are announced only once.
-    async fn try_once(&mut self, state: &mut Option<State>) -> anyhow::Result<()> {
-        if state.is_none() {
-            let cursors = self.committer.open().await?;
-            self.store.take_over_version_2().await?;
-            let mappings = self.store.load_mappings().await?;
-            let now_ms = clock::unix_ms();
-            // Hooks before events: what is appended to the journal reaches only hooks that are known then.
-            self.registry.load(&self.config.hooks, cursors, now_ms).await?;
-            let restored = processor::restore(mappings, fastrand::Rng::new(), now_ms);
-            let (meetings, users) = restored.counts();
-            info!(meetings, users, "Meetings and users are known");
-            *state = Some(restored);
         }
-        let events = self.journal.restore().await?;
-        info!(events, "The journal goes on");
-        Ok(())
     }
 }

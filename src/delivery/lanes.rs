@@ -265,11 +265,13 @@ impl Lanes {
     pub fn tried(&self, now: u64) -> Vec<Tried> {
         let tried = |lane: &Lane| {
             let trying = lane.trying.as_ref().filter(|trying| trying.failures > 0)?;
+            let due_ms = if let Stage::Waiting(due) = lane.stage { due } else { now };
             Some(Tried {
                 first: *lane.events.front()?,
                 events: trying.events,
                 failures: trying.failures,
-                due_ms: if let Stage::Waiting(due) = lane.stage { due } else { now },
+                due_ms,
+                wait_ms: due_ms.saturating_sub(now),
                 others_delivered: trying.others_delivered(self.delivered),
             })
         };
@@ -395,7 +397,8 @@ mod tests {
         before.failed(&lane("a"));
         before.retry_at(&lane("a"), 500);
         let tried = before.tried(100);
-        assert_eq!(tried, [Tried { first: 1, events: 2, failures: 2, due_ms: 500, others_delivered: false }]);
+        let expected = Tried { first: 1, events: 2, failures: 2, due_ms: 500, wait_ms: 400, others_delivered: false };
+        assert_eq!(tried, [expected]);
 
         let mut after = Lanes::new(2, tried);
         for (meeting, number) in [("a", 1), ("a", 2), ("a", 3), ("b", 4)] {

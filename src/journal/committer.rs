@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,6 +23,7 @@ use tracing::warn;
 
 use crate::clock;
 use crate::config::Hooks;
+use crate::connection;
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::event::HookId;
@@ -55,6 +57,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The stream's length is cut at most so often, in commits.
 const TRIM_EVERY: u64 = 32;
 
+/// Trouble is over when there was none for so long.
+const STEADY_AFTER: Duration = Duration::from_secs(5);
+
 /// The first wait after a failure; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -69,8 +74,13 @@ pub type Recollection = Box<dyn Fn(&mut Pipeline) + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another daemon holds the lease.
-    #[error("another daemon works with this Redis ({0}); waiting for it to end")]
-    Held(String),
+    #[error("another daemon works with this Redis ({other}); waiting for it to end")]
+    Held {
+        /// Which.
+        other: String,
+        /// Until when it is known to have worked.
+        until: Instant,
+    },
     /// Redis cannot be reached or refuses.
     #[error("{0}")]
     Redis(#[from] RedisError),
@@ -95,7 +105,16 @@ pub struct Committer {
     /// Requests that go with the next commit after a recovery.
     kept: Vec<Request>,
     wait: Duration,
+    /// When Redis last was in trouble, and when that was last said.
+    troubled_at: Option<Instant>,
     said_at: Option<Instant>,
+    /// Whether an end of the trouble is worth a word.
+    said: bool,
+    /// When a transaction was last applied only in part.
+    in_part_at: Option<Instant>,
+    /// Events that memory had to let go before they were stored and of which nothing was said, and when something was.
+    never_stored: u64,
+    dropped_said_at: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -129,7 +148,7 @@ impl Committer {
         let committer = Self {
             journal: journal.clone(),
             requests,
-            link: Link::new(client),
+            link: Link::new(client, probe()),
             connection,
             behind,
             recollection: None,
@@ -139,7 +158,12 @@ impl Committer {
             commits: 0,
             kept: Vec::new(),
             wait: FIRST_WAIT,
+            troubled_at: None,
             said_at: None,
+            said: false,
+            in_part_at: None,
+            never_stored: 0,
+            dropped_said_at: None,
             stop,
         };
         (committer, journal)
@@ -151,8 +175,13 @@ impl Committer {
     /// If another daemon holds the lease, or Redis is not there. Try again then.
     pub async fn open(&mut self) -> Result<HashMap<HookId, Cursor>, OpenError> {
         if let Some(other) = self.link.take_lease().await? {
-            return Err(OpenError::Held(other));
+            let silence = Duration::from_millis(self.link.others_silence().await?.unwrap_or(0));
+            return Err(OpenError::Held {
+                other,
+                until: Instant::now().checked_sub(silence).unwrap_or_else(Instant::now),
+            });
         }
+        connection::clear(&self.connection, &[(JOURNAL, "stream"), (CURSORS, "hash")]).await?;
         let (cursors,): (HashMap<String, String>,) = self.connection.run(redis::pipe().hgetall(CURSORS)).await?;
         let read = |(name, text): (String, String)| match Cursor::from_text(&text) {
             Ok(cursor) => Some((HookId::from(name), cursor)),
@@ -168,14 +197,25 @@ impl Committer {
         let next = last_stored.max(highest).max(clock::unix_us()) + 1;
         match self.link.begin().await {
             Outcome::Applied => {}
-            Outcome::Usurped(other) => return Err(OpenError::Held(other)),
+            Outcome::Usurped(other) => return Err(OpenError::Held { other, until: Instant::now() }),
             Outcome::Unreachable(error) => return Err(error.into()),
-            Outcome::Refused(why) | Outcome::Surprise(why) => return Err(OpenError::Refused(why)),
+            Outcome::Refused(why) | Outcome::Surprise(why) | Outcome::InPart(why) => {
+                return Err(OpenError::Refused(why));
+            }
         }
         self.journal.log().begin_at(next);
         let stored = stream::span(&self.connection).await?;
         self.stored = stored.into_iter().collect();
         Ok(cursors)
+    }
+
+    /// Keeps the lease for as long as it is polled: while what Redis remembers is read, nothing is committed.
+    pub async fn hold_lease(&mut self) -> Infallible {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            // If it fails, the first commit finds out.
+            let _ = self.link.apply(&redis::pipe()).await;
+        }
     }
 
     /// Says how to write hooks and mappings anew.
@@ -190,10 +230,7 @@ impl Committer {
         let mut uncertain: Option<Commit> = None;
         loop {
             let stopping = self.stop.is_cancelled();
-            let commit = match uncertain.take() {
-                Some(commit) => commit,
-                None => self.collect(),
-            };
+            let commit = uncertain.take().unwrap_or_else(|| self.collect());
             if commit.is_empty() && stopping {
                 self.link.release().await;
                 return;
@@ -216,14 +253,22 @@ impl Committer {
                 Outcome::Unreachable(error) => {
                     let mut commit = commit;
                     fail(&mut commit.requests, &error.to_string());
-                    uncertain = Some(commit);
+                    uncertain = Some(commit).filter(|commit| !commit.commands.is_empty());
                     self.trouble(&error.to_string()).await;
                 }
                 Outcome::Surprise(why) => {
+                    if !self.begin_anew(commit, &why).await {
+                        return;
+                    }
+                }
+                Outcome::InPart(why) => {
                     let mut commit = commit;
-                    self.kept.append(&mut commit.requests);
-                    self.not_applied(commit, &why);
-                    if !self.recover(&why).await {
+                    if self.in_part_at.replace(Instant::now()).is_some_and(|at| at.elapsed() < STEADY_AFTER) {
+                        // That everything was written anew did not help.
+                        fail(&mut commit.requests, &why);
+                        self.trouble(&why).await;
+                    }
+                    if !self.begin_anew(commit, &why).await {
                         return;
                     }
                 }
@@ -237,6 +282,16 @@ impl Committer {
 
     /// All that waits, as far as it goes into one transaction.
     fn collect(&mut self) -> Commit {
+        let never_stored = self.journal.log().take_never_stored();
+        self.never_stored += never_stored;
+        if never_stored > 0 && self.dropped_said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            self.dropped_said_at = Some(Instant::now());
+            let events = std::mem::take(&mut self.never_stored);
+            warn!(
+                events,
+                "Memory is full (hooks.memoryLimit) before Redis took everything: the oldest events are dropped for hooks that still need them"
+            );
+        }
         let mut commit = Commit {
             news: self.journal.log().take_news(MOST_EVENTS, MOST_BYTES),
             behind: self.behind.take(),
@@ -319,15 +374,17 @@ impl Committer {
     }
 
     fn well(&mut self) {
-        self.wait = FIRST_WAIT;
-        self.said_at = None;
-        let was_degraded = self.journal.shared.health.send_if_modified(|health| {
+        self.journal.shared.health.send_if_modified(|health| {
             let degraded = *health != Health::Good;
             *health = Health::Good;
             degraded
         });
-        if was_degraded {
+        if std::mem::take(&mut self.said) {
             info!("Redis has the whole journal again");
+        }
+        if self.troubled_at.is_some_and(|at| at.elapsed() >= STEADY_AFTER) {
+            // Trouble that comes back at once is still the same.
+            (self.wait, self.troubled_at, self.said_at) = (FIRST_WAIT, None, None);
         }
     }
 
@@ -339,8 +396,10 @@ impl Committer {
             *health = degraded;
             changed
         });
+        self.troubled_at = Some(Instant::now());
         if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            self.said_at = Some(Instant::now());
+            self.said_at = self.troubled_at;
+            self.said = true;
             warn!(error = why, "Redis does not take the journal; events wait in memory and are delivered from there");
         }
         tokio::time::sleep(self.wait).await;
@@ -350,6 +409,14 @@ impl Committer {
             self.kept.push(request);
         }
         fail(&mut self.kept, why);
+    }
+
+    /// Writes everything anew, and with the next commit what was asked for with this one. Gives false if another daemon
+    /// works with this Redis.
+    async fn begin_anew(&mut self, mut commit: Commit, why: &str) -> bool {
+        self.kept.append(&mut commit.requests);
+        self.not_applied(commit, why);
+        self.recover(why).await
     }
 
     /// Makes Redis have everything that it should. Gives false if it must not, because another daemon works with it.
@@ -387,7 +454,7 @@ impl Committer {
                     error!(other, "Another daemon took over this Redis; this one ends");
                     return false;
                 }
-                Outcome::Refused(why) | Outcome::Surprise(why) => {
+                Outcome::Refused(why) | Outcome::Surprise(why) | Outcome::InPart(why) => {
                     self.journal.log().not_committed(news);
                     self.trouble(&why).await;
                 }
@@ -415,8 +482,15 @@ impl Committer {
 
 impl Commit {
     fn is_empty(&self) -> bool {
-        self.news.is_empty() && self.behind.is_empty() && self.requests.is_empty()
+        self.commands.is_empty() && self.requests.is_empty()
     }
+}
+
+/// Nothing else may notice for long that somebody put something else under these keys.
+fn probe() -> Pipeline {
+    let mut commands = redis::pipe();
+    commands.cmd("XLEN").arg(JOURNAL).cmd("HLEN").arg(CURSORS);
+    commands
 }
 
 fn add_event(commands: &mut Pipeline, stream: &str, event: &Event) {

@@ -15,7 +15,7 @@ pub struct Cursor {
     /// Every event up to this number is finished, as far as the reader wanted it.
     #[serde(rename = "w")]
     pub watermark: u64,
-    /// Ranges of numbers above it, first and last, in which every wanted event is finished.
+    /// Ranges of numbers above it, first and last, in which every wanted event is finished, in order.
     #[serde(rename = "d", default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<(u64, u64)>,
     /// Callbacks that failed and are to be tried again.
@@ -41,9 +41,24 @@ pub struct Tried {
     /// When it is due again, in ms since 1970.
     #[serde(rename = "at")]
     pub due_ms: u64,
+    /// How long that was off when this was written, in ms: the clock may have been set meanwhile.
+    #[serde(rename = "in", default = "longest")]
+    pub wait_ms: u64,
     /// Whether another event was delivered since it was first tried.
     #[serde(rename = "o")]
     pub others_delivered: bool,
+}
+
+fn longest() -> u64 {
+    u64::MAX
+}
+
+impl Tried {
+    /// How long it is still to wait at `now_ms`: never longer than when it was written.
+    #[must_use]
+    pub fn left(&self, now_ms: u64) -> u64 {
+        self.due_ms.saturating_sub(now_ms).min(self.wait_ms)
+    }
 }
 
 impl Cursor {
@@ -70,7 +85,8 @@ impl Cursor {
     /// Whether an event that the reader wanted is finished.
     #[must_use]
     pub fn is_done(&self, number: u64) -> bool {
-        number <= self.watermark || self.done.iter().any(|(first, last)| (*first..=*last).contains(&number))
+        let next = self.done.partition_point(|(first, _)| *first <= number);
+        number <= self.watermark || next.checked_sub(1).is_some_and(|before| number <= self.done[before].1)
     }
 
     /// The highest number that it speaks of.
@@ -79,6 +95,13 @@ impl Cursor {
         let done = self.done.iter().map(|(_, last)| *last);
         let trying = self.trying.iter().map(|tried| tried.first);
         done.chain(trying).fold(self.watermark, u64::max)
+    }
+
+    /// What it says of numbers above `position`, to be said again by a reader that has come only so far.
+    pub fn above(&self, position: u64) -> (impl Iterator<Item = (u64, u64)>, impl Iterator<Item = &Tried>) {
+        let done = self.done.iter().filter(move |(_, last)| *last > position);
+        let trying = self.trying.iter().filter(move |tried| tried.first > position);
+        (done.map(move |(first, last)| ((*first).max(position + 1), *last)), trying)
     }
 
     /// What it says of numbers up to `last`: a cursor must not speak of what is not stored.
@@ -196,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_back_and_clipped() {
-        let tried = Tried { first: 11, events: 2, failures: 3, due_ms: 99, others_delivered: true };
+        let tried = Tried { first: 11, events: 2, failures: 3, due_ms: 99, wait_ms: 7, others_delivered: true };
         let cursor =
             Cursor { watermark: 10, done: vec![(20, 30), (40, 50)], trying: vec![tried], suspended_since_ms: Some(5) };
         assert_eq!(Cursor::from_text(&cursor.to_text()).unwrap(), cursor);
@@ -206,6 +229,24 @@ mod tests {
         assert_eq!(cursor.clipped(25).done, [(20, 25)]);
         assert_eq!(cursor.clipped(5), Cursor { suspended_since_ms: Some(5), ..Cursor::at(5) });
         assert!(cursor.is_done(10) && cursor.is_done(25) && !cursor.is_done(35));
+    }
+
+    #[test]
+    fn what_it_says_further_on_can_be_said_again() {
+        let tried = |first| Tried { first, events: 1, failures: 1, due_ms: 5, wait_ms: 5, others_delivered: false };
+        let cursor = Cursor { done: vec![(20, 30), (40, 50)], trying: vec![tried(31), tried(60)], ..Cursor::at(10) };
+        let (done, trying) = cursor.above(44);
+        assert_eq!(done.collect::<Vec<_>>(), [(45, 50)]);
+        assert_eq!(trying.collect::<Vec<_>>(), [&tried(60)]);
+        assert_eq!(cursor.above(50).0.count(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_wait_longer() {
+        let tried = Tried { first: 1, events: 1, failures: 1, due_ms: 10_000, wait_ms: 700, others_delivered: false };
+        assert_eq!([9_900, 9_000, 20_000].map(|now_ms| tried.left(now_ms)), [100, 700, 0]);
+        let old: Tried = serde_json::from_str(r#"{"n":1,"e":1,"f":1,"at":10000,"o":false}"#).unwrap();
+        assert_eq!(old.left(9_000), 1_000);
     }
 
     /// Against the plainest account there is: a set of what is finished.

@@ -37,8 +37,10 @@ pub(super) enum Outcome {
     Refused(String),
     /// Redis cannot be reached, or did not answer. It may have been applied: try the same again.
     Unreachable(RedisError),
-    /// Redis is not as we left it: it was emptied, or is older, or part of the transaction failed.
+    /// Redis is not as we left it: it was emptied, or is older.
     Surprise(String),
+    /// Part of the transaction failed, the rest was applied.
+    InPart(String),
     /// Another daemon holds the lease.
     Usurped(String),
 }
@@ -51,9 +53,21 @@ enum Found {
     Other(Outcome),
 }
 
+/// What came of sending a transaction.
+enum Transacted {
+    Ended(Outcome),
+    /// Nothing was applied: epoch or lease changed since they were looked at.
+    Watched,
+}
+
+/// How often a transaction is sent that is not applied because the epoch or the lease changed.
+const TRIES: usize = 3;
+
 /// The connection.
 pub(super) struct Link {
     client: Client,
+    /// Goes with transactions that are otherwise empty: fails if another type stands under a key of the journal.
+    probe: Pipeline,
     connection: Option<MultiplexedConnection>,
     /// Names this process in the lease.
     holder: String,
@@ -61,21 +75,53 @@ pub(super) struct Link {
     process: String,
     /// How many transactions were applied.
     commits: u64,
-    /// Whether the reply to the last transaction was lost.
-    uncertain: bool,
+    uncertain: Uncertain,
+}
+
+/// Whether the reply to the last transaction was lost, so that it may be applied or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uncertain {
+    No,
+    /// It was, and there was nothing in it but the epoch and the lease: applied or not, the next may follow.
+    Empty,
+    /// It was: the same commands are to be tried again.
+    Commands,
 }
 
 impl Link {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, probe: Pipeline) -> Self {
         let process = uuid::Uuid::new_v4().to_string();
-        Self { client, connection: None, holder: holder::this(&process), process, commits: 0, uncertain: false }
+        Self {
+            client,
+            probe,
+            connection: None,
+            holder: holder::this(&process),
+            process,
+            commits: 0,
+            uncertain: Uncertain::No,
+        }
+    }
+
+    /// For how long no other daemon's lease was renewed, in ms; none if there is none.
+    pub(super) async fn others_silence(&mut self) -> RedisResult<Option<u64>> {
+        let mut connection = self.connect().await?;
+        let left: i64 = redis::cmd("PTTL").arg(LEASE).query_async(&mut connection).await?;
+        Ok(u64::try_from(left).ok().map(|left| LEASE_MS.saturating_sub(left)))
     }
 
     /// Takes the lease if it is free, expired, or held by a process of this machine that is no more. Gives its holder if
     /// it is another.
     pub(super) async fn take_lease(&mut self) -> RedisResult<Option<String>> {
         let mut connection = self.connect().await?;
-        let held: Option<String> = redis::cmd("GET").arg(LEASE).query_async(&mut connection).await?;
+        let held = redis::cmd("GET").arg(LEASE).query_async(&mut connection).await;
+        let held: Option<String> = match held {
+            // What is no text is nobody's lease.
+            Err(error) if is_wrong_type(&error) => {
+                redis::cmd("DEL").arg(LEASE).query_async::<()>(&mut connection).await?;
+                None
+            }
+            held => held?,
+        };
         if let Some(other) = held.filter(|held| *held != self.holder) {
             if !holder::is_gone(&other) {
                 return Ok(Some(other));
@@ -94,20 +140,28 @@ impl Link {
         self.replace(&redis::pipe()).await
     }
 
-    /// Applies the commands to a Redis that is as we left it.
+    /// Applies the commands to a Redis that is as we left it. If it becomes unreachable meanwhile and there are commands,
+    /// the next ones must be the same.
     pub(super) async fn apply(&mut self, commands: &Pipeline) -> Outcome {
-        match self.look().await {
-            Ok(Found::AsLeft) => self.transact(commands).await,
-            Ok(Found::WithTheLast) => Outcome::Applied,
-            Ok(Found::Other(outcome)) => outcome,
-            Err(error) => self.lost(error),
+        for _ in 0..TRIES {
+            match self.look().await {
+                Ok(Found::AsLeft) => match self.transact(commands).await {
+                    // As when the lease expired while this machine slept. If that is all, Redis is as we left it.
+                    Transacted::Watched => {}
+                    Transacted::Ended(outcome) => return outcome,
+                },
+                Ok(Found::WithTheLast) => return Outcome::Applied,
+                Ok(Found::Other(outcome)) => return outcome,
+                Err(error) => return self.lost(error),
+            }
         }
+        Outcome::Refused("somebody else changes the epoch or the lease all the time".to_owned())
     }
 
     /// Applies the commands to a Redis as it may be, as long as the lease is ours or free.
     pub(super) async fn replace(&mut self, commands: &Pipeline) -> Outcome {
         self.connection = None;
-        self.uncertain = false;
+        self.uncertain = Uncertain::No;
         match self.take_lease().await {
             Ok(None) => {}
             Ok(Some(other)) => return Outcome::Usurped(other),
@@ -120,7 +174,10 @@ impl Link {
         }
         .await;
         match watched {
-            Ok(()) => self.transact(commands).await,
+            Ok(()) => match self.transact(commands).await {
+                Transacted::Ended(outcome) => outcome,
+                Transacted::Watched => Outcome::Refused("somebody else changed the lease".to_owned()),
+            },
             Err(error) => self.lost(error),
         }
     }
@@ -162,20 +219,31 @@ impl Link {
         let mut connection = self.connect().await?;
         let mut commands = redis::pipe();
         commands.cmd("WATCH").arg(LEASE).arg(EPOCH).ignore().get(EPOCH).get(LEASE);
-        let (epoch, lease): (Option<String>, Option<String>) = commands.query_async(&mut connection).await?;
+        let (epoch, lease): (Option<String>, Option<String>) = match commands.query_async(&mut connection).await {
+            Err(error) if is_wrong_type(&error) => return Ok(Found::Other(Outcome::Surprise(error.to_string()))),
+            found => found?,
+        };
         if let Some(other) = lease.filter(|held| *held != self.holder) {
             return Ok(Found::Other(Outcome::Usurped(other)));
         }
         let epoch = epoch.unwrap_or_default();
         if epoch == self.epoch(self.commits) {
-            self.uncertain = false;
-            Ok(Found::AsLeft)
-        } else if self.uncertain && epoch == self.epoch(self.commits + 1) {
-            self.uncertain = false;
-            self.commits += 1;
-            Ok(Found::WithTheLast)
-        } else {
-            Ok(Found::Other(Outcome::Surprise(format!("its epoch is {epoch:?}"))))
+            return Ok(Found::AsLeft);
+        }
+        if epoch != self.epoch(self.commits + 1) {
+            return Ok(Found::Other(Outcome::Surprise(format!("its epoch is {epoch:?}"))));
+        }
+        match self.uncertain {
+            Uncertain::No => Ok(Found::Other(Outcome::Surprise(format!("its epoch is {epoch:?} already")))),
+            Uncertain::Empty => {
+                self.commits += 1;
+                Ok(Found::AsLeft)
+            }
+            Uncertain::Commands => {
+                self.uncertain = Uncertain::No;
+                self.commits += 1;
+                Ok(Found::WithTheLast)
+            }
         }
     }
 
@@ -183,31 +251,37 @@ impl Link {
         format!("{}:{commit}", self.process)
     }
 
-    async fn transact(&mut self, commands: &Pipeline) -> Outcome {
+    async fn transact(&mut self, commands: &Pipeline) -> Transacted {
         let mut transaction = redis::pipe();
         transaction.ignore_errors().cmd("MULTI");
-        for command in commands.cmd_iter() {
+        let commands_or_probe = if commands.is_empty() { &self.probe } else { commands };
+        for command in commands_or_probe.cmd_iter() {
             transaction.add_command(command.clone());
         }
         transaction.cmd("SET").arg(LEASE).arg(&self.holder).arg("PX").arg(LEASE_MS);
         transaction.cmd("SET").arg(EPOCH).arg(self.epoch(self.commits + 1));
         transaction.cmd("EXEC");
         transaction.cmd("WATCH").arg(LEASE).arg(EPOCH);
-        let sent = async {
-            let mut connection = self.connect().await?;
-            transaction.query_async::<Vec<Value>>(&mut connection).await
+        let mut connection = match self.connect().await {
+            Ok(connection) => connection,
+            Err(error) => return Transacted::Ended(self.lost(error)),
         };
-        let mut replies = match sent.await {
+        self.uncertain = if commands.is_empty() { Uncertain::Empty } else { Uncertain::Commands };
+        let mut replies = match transaction.query_async::<Vec<Value>>(&mut connection).await {
             Ok(replies) => replies,
-            Err(error) => return self.lost(error),
+            Err(error) => return Transacted::Ended(self.lost(error)),
         };
+        self.uncertain = Uncertain::No;
         let _watch = replies.pop();
         let outcome = match replies.pop() {
             Some(Value::Array(replies)) => match replies.into_iter().find_map(server_error) {
                 None => Outcome::Applied,
-                Some(error) => Outcome::Surprise(format!("a command in a transaction failed: {error}")),
+                Some(error) => Outcome::InPart(format!("a command in a transaction failed: {error}")),
             },
-            Some(Value::Nil) => Outcome::Surprise("somebody else changed the epoch or the lease".to_owned()),
+            Some(Value::Nil) => {
+                self.connection = None;
+                return Transacted::Watched;
+            }
             Some(Value::ServerError(error)) => {
                 let first = replies.into_iter().find_map(server_error);
                 Outcome::Refused(first.unwrap_or_else(|| describe(&error)))
@@ -219,18 +293,21 @@ impl Link {
             // The next look compares anew.
             _ => self.connection = None,
         }
-        outcome
+        Transacted::Ended(outcome)
     }
 
     fn lost(&mut self, error: RedisError) -> Outcome {
         self.connection = None;
-        self.uncertain = true;
         Outcome::Unreachable(error)
     }
 }
 
 fn is_refusal(error: &RedisError) -> bool {
     error.code().is_some()
+}
+
+fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
 }
 
 fn server_error(value: Value) -> Option<String> {

@@ -23,6 +23,17 @@ pub(super) struct ReaderKey(u64);
 /// The log has at least so many events before it looks for those that nobody needs.
 const TRIM_FROM: usize = 256;
 
+/// Whether a reader is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It reads.
+    Here,
+    /// It stopped, and will come back at the next start: it needs what it needed, and what comes meanwhile.
+    Parted,
+    /// It will not come back, so its cursor is of no more use.
+    Forgotten,
+}
+
 /// A reader as the log knows it.
 #[derive(Debug)]
 pub(super) struct Registered {
@@ -34,11 +45,13 @@ pub(super) struct Registered {
     pub(super) cursor: Cursor,
     /// Whether Redis does not have that word yet.
     cursor_is_new: bool,
-    /// It will not come back, so its cursor is of no more use.
-    forgotten: bool,
+    /// Whether it is there, will come back, or will not.
+    stage: Stage,
     /// It needs nothing up to this number.
     done_up_to: u64,
     last_wanted: u64,
+    /// It was last told to read the stream.
+    behind: bool,
 }
 
 impl Registered {
@@ -51,8 +64,14 @@ impl Registered {
 /// What a reader finds when it reads on.
 #[derive(Debug)]
 pub(super) enum Page {
-    /// These events, and the position then reached.
-    Here(Vec<Arc<Event>>, u64),
+    /// What memory has.
+    Here {
+        events: Vec<Arc<Event>>,
+        /// The position then reached.
+        position: u64,
+        /// How many events it wanted and never found: neither memory nor the stream had them any more.
+        lost: u64,
+    },
     /// Memory begins later; the stream has what is after this position.
     Behind(u64),
 }
@@ -69,6 +88,7 @@ pub(super) struct News {
 }
 
 impl News {
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.cursors.is_empty() && self.gone.is_empty()
     }
@@ -92,9 +112,9 @@ pub(super) struct Log {
     /// Readers of one meeting's events, by that meeting, and of all meetings' under `None`.
     by_meeting: HashMap<Option<ExternalMeetingId>, Vec<ReaderKey>>,
     gone: Vec<HookId>,
-    /// The last words of readers that are dropped but will come back, as at a restart, where Redis does not have them yet.
-    parting: Vec<(HookId, Cursor)>,
     raw_readers: usize,
+    /// How many events memory had to let go that Redis did not have, since somebody asked.
+    never_stored: u64,
     next_key: u64,
     /// Length at which to look again for events that nobody needs.
     trim_at: usize,
@@ -114,8 +134,8 @@ impl Log {
             readers: HashMap::new(),
             by_meeting: HashMap::new(),
             gone: Vec::new(),
-            parting: Vec::new(),
             raw_readers: 0,
+            never_stored: 0,
             next_key: 0,
             trim_at: TRIM_FROM,
             wakes: Vec::new(),
@@ -133,9 +153,9 @@ impl Log {
         self.last = self.next - 1;
     }
 
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// How many events memory holds, and how many bytes they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.events.len(), self.bytes)
     }
 
     /// The number before the next new event's: where a new reader starts.
@@ -187,9 +207,16 @@ impl Log {
 
     fn tell_readers(&mut self, event: &Event) {
         let of_meeting = event.mapped.external_meeting.is_some().then_some(&event.mapped.external_meeting);
-        for key in [Some(&None), of_meeting].into_iter().flatten().filter_map(|key| self.by_meeting.get(key)).flatten()
-        {
-            let Some(reader) = self.readers.get_mut(key) else { continue };
+        // What is addressed passes all filters, that of the meeting too.
+        let addressed =
+            event.to.iter().flat_map(|to| self.readers.iter().filter(move |(_, reader)| reader.name == *to));
+        let mut concerned: Vec<_> = addressed.map(|(key, _)| *key).collect();
+        if event.to.is_none() {
+            let concerning = [Some(&None), of_meeting].into_iter().flatten();
+            concerned.extend(concerning.filter_map(|key| self.by_meeting.get(key)).flatten());
+        }
+        for key in concerned {
+            let Some(reader) = self.readers.get_mut(&key) else { continue };
             if !reader.interest.wants(event) || reader.cursor.is_done(event.number) {
                 continue;
             }
@@ -231,7 +258,13 @@ impl Log {
         let Some(oldest) = self.events.pop_front() else { return false };
         self.bytes -= oldest.size();
         self.forgotten = oldest.number;
+        self.never_stored += u64::from(oldest.number > self.committed);
         true
+    }
+
+    /// How many events memory had to let go that Redis did not have, since this was last asked.
+    pub(super) fn take_never_stored(&mut self) -> u64 {
+        std::mem::take(&mut self.never_stored)
     }
 
     /// The place of the first event after `number`.
@@ -240,25 +273,34 @@ impl Log {
     }
 
     /// Up to `most` events after `position` that a reader wants.
-    pub(super) fn read(&self, key: ReaderKey, position: u64, most: usize) -> Page {
-        let Some(reader) = self.readers.get(&key) else { return Page::Here(Vec::new(), position) };
-        if reader.last_wanted <= position {
-            return Page::Here(Vec::new(), self.last.max(position));
+    pub(super) fn read(&mut self, key: ReaderKey, position: u64, most: usize) -> Page {
+        let here = |position| Page::Here { events: Vec::new(), position, lost: 0 };
+        let first = self.events.partition_point(|event| event.number <= position);
+        let Some(reader) = self.readers.get_mut(&key) else { return here(position) };
+        if reader.last_wanted <= position && !reader.behind {
+            return here(self.last.max(position));
         }
         let position = position.max(reader.done_up_to);
         if position < self.forgotten {
+            reader.behind = true;
             return Page::Behind(position);
         }
-        let mut found = Vec::new();
-        for event in self.events.range(self.place_after(position)..) {
-            if reader.interest.wants(event) {
-                if found.len() == most {
-                    return Page::Here(found, event.number - 1);
-                }
-                found.push(Arc::clone(event));
+        let wanted = |event: &&Arc<Event>| reader.interest.wants(event);
+        let lost = if std::mem::take(&mut reader.behind) {
+            // All that waits for it is in memory now; what else it was promised is nowhere.
+            let found = self.events.range(first..).filter(wanted).filter(|event| !reader.cursor.is_done(event.number));
+            reader.books.account().waiting.saturating_sub(found.count() as u64)
+        } else {
+            0
+        };
+        let mut events = Vec::new();
+        for event in self.events.range(first..).filter(|event| event.number > position).filter(wanted) {
+            if events.len() == most {
+                return Page::Here { events, position: event.number - 1, lost };
             }
+            events.push(Arc::clone(event));
         }
-        Page::Here(found, self.last.max(position))
+        Page::Here { events, position: self.last.max(position), lost }
     }
 
     pub(super) fn event(&self, number: u64) -> Option<Arc<Event>> {
@@ -280,6 +322,9 @@ impl Log {
         self.raw_readers += usize::from(interest.raw);
         self.by_meeting.entry(interest.meeting.clone()).or_default().push(key);
         self.gone.retain(|gone| *gone != name);
+        // One that parted is back.
+        let parted = |(key, reader): (&ReaderKey, &Registered)| (reader.name == name).then_some(*key);
+        self.readers.iter().filter_map(parted).collect::<Vec<_>>().into_iter().for_each(|key| self.remove(key));
         let at = cursor.watermark;
         let reader = Registered {
             name,
@@ -288,15 +333,28 @@ impl Log {
             books,
             cursor,
             cursor_is_new: false,
-            forgotten: false,
+            stage: Stage::Here,
             done_up_to: at,
             last_wanted: at,
+            behind: false,
         };
         self.readers.insert(key, reader);
         key
     }
 
+    /// A reader stops. If it was not forgotten, it will come back.
     pub(super) fn unregister(&mut self, key: ReaderKey) {
+        match self.readers.get_mut(&key) {
+            Some(reader) if reader.stage == Stage::Here => reader.stage = Stage::Parted,
+            Some(_) => {
+                self.remove(key);
+                self.trim();
+            }
+            None => {}
+        }
+    }
+
+    fn remove(&mut self, key: ReaderKey) {
         let Some(reader) = self.readers.remove(&key) else { return };
         self.raw_readers -= usize::from(reader.interest.raw);
         if let Some(keys) = self.by_meeting.get_mut(&reader.interest.meeting) {
@@ -305,19 +363,19 @@ impl Log {
                 self.by_meeting.remove(&reader.interest.meeting);
             }
         }
-        if reader.cursor_is_new {
-            self.parting.push((reader.name, reader.cursor));
-        }
-        self.trim();
     }
 
     /// A reader will not come back: its cursor goes with it.
     pub(super) fn forget(&mut self, name: &HookId) {
         self.gone.push(name.clone());
-        self.parting.retain(|(parted, _)| parted != name);
-        for reader in self.readers.values_mut().filter(|reader| reader.name == *name) {
-            reader.forgotten = true;
+        let named = |(key, reader): (&ReaderKey, &Registered)| (reader.name == *name).then_some(*key);
+        for key in self.readers.iter().filter_map(named).collect::<Vec<_>>() {
+            let Some(reader) = self.readers.get_mut(&key) else { continue };
             reader.cursor_is_new = false;
+            match std::mem::replace(&mut reader.stage, Stage::Forgotten) {
+                Stage::Parted => self.remove(key),
+                Stage::Here | Stage::Forgotten => {}
+            }
         }
     }
 
@@ -326,7 +384,7 @@ impl Log {
         let Some(reader) = self.readers.get_mut(&key) else { return };
         let held_back = self.events.front().is_some_and(|oldest| reader.done_up_to < oldest.number);
         reader.done_up_to = reader.done_up_to.max(cursor.watermark);
-        reader.cursor_is_new |= !reader.forgotten && reader.cursor != cursor;
+        reader.cursor_is_new |= reader.stage != Stage::Forgotten && reader.cursor != cursor;
         reader.cursor = cursor;
         if held_back {
             self.trim();
@@ -350,13 +408,6 @@ impl Log {
             reader.cursor_is_new = cursor != reader.cursor;
             news.cursors.push((reader.name.clone(), cursor));
         }
-        for (name, cursor) in std::mem::take(&mut self.parting) {
-            let clipped = cursor.clipped(last);
-            if clipped != cursor {
-                self.parting.push((name.clone(), cursor));
-            }
-            news.cursors.push((name, clipped));
-        }
         news.gone = std::mem::take(&mut self.gone);
         news
     }
@@ -371,12 +422,9 @@ impl Log {
 
     /// Redis does not have these news.
     pub(super) fn not_committed(&mut self, news: News) {
-        for (name, cursor) in news.cursors {
-            match self.readers.values_mut().find(|reader| reader.name == name) {
-                Some(reader) => reader.cursor_is_new = !reader.forgotten,
-                None if self.parting.iter().any(|(parted, _)| *parted == name) => {}
-                None if self.gone.contains(&name) => {}
-                None => self.parting.push((name, cursor)),
+        for (name, _) in news.cursors {
+            for reader in self.readers.values_mut().filter(|reader| reader.name == name) {
+                reader.cursor_is_new = reader.stage != Stage::Forgotten;
             }
         }
         self.gone.extend(news.gone);
@@ -386,13 +434,13 @@ impl Log {
     pub(super) fn everything(&mut self) -> News {
         let events: Vec<_> = self.events.iter().cloned().collect();
         let last = events.last().map_or(self.committed, |event| event.number);
-        let readers = self.readers.values_mut().filter(|reader| !reader.forgotten).map(|reader| {
+        let readers = self.readers.values_mut().filter(|reader| reader.stage != Stage::Forgotten);
+        let cursors = readers.map(|reader| {
             let cursor = reader.cursor.clipped(last);
             reader.cursor_is_new = cursor != reader.cursor;
             (reader.name.clone(), cursor)
         });
-        let parting = std::mem::take(&mut self.parting).into_iter();
-        let cursors = readers.chain(parting.map(|(name, cursor)| (name, cursor.clipped(last)))).collect();
+        let cursors = cursors.collect();
         self.gone.clear();
         News { events, cursors, gone: Vec::new() }
     }

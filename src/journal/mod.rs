@@ -214,6 +214,12 @@ impl Journal {
         self.shared.cut_up_to.load(Relaxed)
     }
 
+    /// How many events memory holds, and how many bytes they take.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        self.log().size()
+    }
+
     /// The accounts of all readers.
     #[must_use]
     pub fn accounts(&self) -> Vec<(HookId, Account)> {
@@ -263,7 +269,18 @@ impl Journal {
     }
 }
 
-/// One reader of the log. Dropping it lets go of what it was not done with.
+/// What a reader found.
+#[derive(Debug)]
+pub struct Found {
+    /// Events that it wants, oldest first.
+    pub events: Vec<Arc<Event>>,
+    /// Whether there may be more already.
+    pub more: bool,
+    /// How many events it wanted that it will never find: neither memory nor Redis has them any more.
+    pub lost: u64,
+}
+
+/// One reader of the log. What it was not done with when it is dropped is kept for its return, unless it is forgotten.
 #[derive(Debug)]
 pub struct Reader {
     journal: Journal,
@@ -300,24 +317,23 @@ impl Reader {
         self.position
     }
 
-    /// Reads on: up to `most` events that it wants, oldest first, and whether there may be more already.
+    /// Reads on: up to `most` events that it wants, oldest first.
     ///
     /// # Errors
     /// If it is so far behind that it has to read the stream, and that cannot be read.
-    pub async fn read(&mut self, most: usize) -> Result<(Vec<Arc<Event>>, bool), Unreadable> {
+    pub async fn read(&mut self, most: usize) -> Result<Found, Unreadable> {
         let page = self.journal.log().read(self.key, self.position, most);
         match page {
-            Page::Here(events, position) => {
-                let more = events.len() == most;
+            Page::Here { events, position, lost } => {
                 self.position = position;
-                Ok((events, more))
+                Ok(Found { more: events.len() == most, events, lost })
             }
             Page::Behind(position) => {
                 let (events, last) = stream::page(&self.journal.shared.connection, position).await?;
                 // An empty stream has nothing of what memory had to let go.
                 self.position = last.unwrap_or_else(|| self.journal.log().forgotten());
                 let wanted = events.into_iter().filter(|event| self.interest.wants(event)).map(Arc::new);
-                Ok((wanted.collect(), true))
+                Ok(Found { events: wanted.collect(), more: true, lost: 0 })
             }
         }
     }

@@ -15,7 +15,8 @@ pub(super) const JOURNAL: &str = "bigbluebutton:webhooks:out:journal";
 /// How many entries are read at once.
 const PAGE: usize = 500;
 
-type Entries = Vec<(String, HashMap<String, String>)>;
+/// Entries by id. Whoever else writes to this key may write anything.
+type Entries = Vec<(String, HashMap<Vec<u8>, Vec<u8>>)>;
 
 /// A page of the events after `position`, and the number of its last entry; `None` if there is none.
 pub(super) async fn page(connection: &Connection, position: u64) -> RedisResult<(Vec<Event>, Option<u64>)> {
@@ -51,9 +52,11 @@ pub(super) async fn span(connection: &Connection) -> RedisResult<Option<(u64, u6
     Ok((length > 0).then(|| ((last + 1).saturating_sub(length), last)))
 }
 
-fn events_of(entries: impl IntoIterator<Item = (String, HashMap<String, String>)>) -> Vec<Event> {
-    let read = |(id, fields): (String, HashMap<String, String>)| {
-        let event = entry::read(&id, fields);
+fn events_of(entries: impl IntoIterator<Item = (String, HashMap<Vec<u8>, Vec<u8>>)>) -> Vec<Event> {
+    let texts = |(name, value)| Some((String::from_utf8(name).ok()?, String::from_utf8(value).ok()?));
+    let read = |(id, fields): (String, HashMap<Vec<u8>, Vec<u8>>)| {
+        let fields = fields.into_iter().map(texts).collect::<Option<_>>();
+        let event = fields.and_then(|fields| entry::read(&id, fields));
         if event.is_none() {
             warn!(entry = id, "An entry of the journal in Redis is none of ours; it is left out");
         }

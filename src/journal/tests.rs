@@ -16,17 +16,20 @@ fn event(meeting: &str, text: &str) -> MappedEvent {
     }
 }
 
-fn interest(meeting: Option<&str>, raw: bool) -> Interest {
-    let hook = Hook {
-        id: "1".into(),
+fn hook(id: &str, meeting: Option<&str>) -> Hook {
+    Hook {
+        id: id.into(),
         callback_url: String::new(),
         meeting: meeting.map(Into::into),
         events: Vec::new(),
         permanent: false,
-        raw,
+        raw: false,
         created_ms: 0,
-    };
-    Interest::of(&hook, &EventFilter::default())
+    }
+}
+
+fn interest(meeting: Option<&str>, raw: bool) -> Interest {
+    Interest::of(&Hook { raw, ..hook("1", meeting) }, &EventFilter::default())
 }
 
 fn journal(limit: usize) -> Journal {
@@ -36,7 +39,9 @@ fn journal(limit: usize) -> Journal {
 
 impl Journal {
     fn reader_of(&self, meeting: Option<&str>, raw: bool) -> Reader {
-        self.reader("1".into(), interest(meeting, raw))
+        // Names do not matter here, but each reader has its own.
+        let name = format!("reader {}", fastrand::u64(..));
+        self.reader(name.as_str().into(), interest(meeting, raw))
     }
 
     /// As if Redis had taken all that is new.
@@ -52,7 +57,7 @@ impl Journal {
 }
 
 async fn texts(reader: &mut Reader, most: usize) -> Vec<String> {
-    let (events, _) = reader.read(most).await.unwrap();
+    let events = reader.read(most).await.unwrap().events;
     events.iter().map(|event| event.mapped.json.to_string()).collect()
 }
 
@@ -68,14 +73,14 @@ async fn a_reader_sees_what_it_wants_of_what_comes_after_it() {
     assert_eq!(texts(&mut all, 2).await, ["2", "3"]);
     assert_eq!(texts(&mut all, 2).await, ["4"]);
     assert!(texts(&mut all, 2).await.is_empty());
-    assert_eq!(one.read(10).await.unwrap().0[0].number, 102);
+    assert_eq!(one.read(10).await.unwrap().events[0].number, 102);
     assert_eq!(one.position(), 103, "what it does not want is read too");
 }
 
 #[tokio::test]
 async fn keeps_what_the_slowest_reader_or_redis_needs_and_no_more() {
     let journal = journal(1 << 30);
-    let slow = journal.reader_of(None, false);
+    let slow = journal.reader("slow".into(), interest(None, false));
     let fast = journal.reader_of(None, false);
     for _ in 0..10_000 {
         journal.append(vec![event("a", "x")], 0);
@@ -88,7 +93,12 @@ async fn keeps_what_the_slowest_reader_or_redis_needs_and_no_more() {
     assert!(!journal.has(9_001));
     assert!(journal.has(9_002));
     drop(slow);
-    assert!(!journal.has(9_002), "what only a dropped reader needed goes with it");
+    assert!(journal.has(9_002), "a reader that stopped will come back");
+    journal.forget(&"slow".into());
+    journal.append(vec![event("a", "x")], 0);
+    fast.report(Cursor::at(10_001));
+    journal.commit();
+    assert!(!journal.has(9_002), "one that is forgotten will not");
 }
 
 #[tokio::test]
@@ -114,7 +124,7 @@ async fn never_holds_more_bytes_than_its_limit() {
     for _ in 0..1000 {
         journal.append(vec![event("a", &text)], 0);
     }
-    assert!(journal.log().bytes() <= 100_000);
+    assert!(journal.size().1 <= 100_000);
     assert!(journal.has(1000) && journal.has(950) && !journal.has(900));
 }
 
@@ -123,13 +133,47 @@ async fn keeps_messages_only_while_somebody_wants_them() {
     let journal = journal(1 << 20);
     let mut mapped = journal.reader_of(None, false);
     journal.append(vec![event("a", "1")], 0);
-    let raw = journal.reader_of(None, true);
+    let raw = journal.reader("raw".into(), interest(None, true));
     journal.append(vec![event("a", "2")], 0);
     drop(raw);
-    journal.append(vec![event("a", "3")], 0);
-    let (events, _) = mapped.read(10).await.unwrap();
-    let kept: Vec<_> = events.iter().map(|event| event.json(true).map(str::to_owned)).collect();
-    assert_eq!(kept, [None, Some("raw".to_owned()), None]);
+    journal.append(vec![event("a", "3, which it gets when it is back")], 0);
+    journal.forget(&"raw".into());
+    journal.append(vec![event("a", "4")], 0);
+    let events = mapped.read(10).await.unwrap().events;
+    let kept: Vec<_> = events.iter().map(|event| event.json(true)).collect();
+    assert_eq!(kept, [None, Some("raw"), Some("raw"), None]);
+}
+
+#[tokio::test]
+async fn what_is_addressed_reaches_its_hook_whatever_the_hook_is_for() {
+    let journal = journal(1 << 20);
+    let mut wants = journal.reader("7".into(), Interest::of(&hook("7", Some("b")), &EventFilter::default()));
+    let mut other = journal.reader_of(None, false);
+    let of_no_meeting = MappedEvent { meeting: None, external_meeting: None, ..event("a", "1") };
+    journal.append_to(&"7".into(), vec![event("a", "0"), of_no_meeting], 0);
+    assert_eq!(texts(&mut wants, 2).await, ["0", "1"]);
+    assert!(texts(&mut other, 2).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_any_more_is_counted() {
+    let journal = journal(10_000);
+    let mut reader = journal.reader_of(None, false);
+    let text = "x".repeat(1000);
+    for _ in 0..20 {
+        journal.append(vec![event("a", &text)], 0);
+    }
+    let oldest = (1..).find(|number| journal.has(*number)).unwrap();
+    assert_eq!(journal.log().take_never_stored(), oldest - 1);
+    assert!(reader.read(10).await.is_err(), "there is no Redis that could have it");
+    // As if Redis had answered that it has nothing.
+    reader.position = journal.log().forgotten();
+    let found = reader.read(100).await.unwrap();
+    assert_eq!((found.events[0].number, found.lost), (oldest, oldest - 1));
+    reader.books().taken(found.events.len());
+    reader.books().never_found(crate::books::End::RedisLost, found.lost);
+    assert_eq!((reader.books().account().waiting, reader.books().account().balances()), (0, true));
+    assert_eq!(reader.read(100).await.unwrap().lost, 0, "once");
 }
 
 #[tokio::test]
@@ -173,7 +217,7 @@ async fn what_is_restored_reaches_readers_from_their_cursors() {
         let text = number.to_string();
         journal.log().restore(Event { number, accepted_ms: 0, to: None, mapped: event("a", &text) });
     }
-    let (events, _) = old.read(10).await.unwrap();
+    let events = old.read(10).await.unwrap().events;
     assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [25, 35, 50]);
     assert_eq!(old.books().account().matched, 2, "35 was finished before");
     assert_eq!(old.position(), 50, "there may be more to restore");

@@ -18,6 +18,7 @@ use redis::RedisResult;
 use tracing::warn;
 
 use crate::config::RedisKeys;
+use crate::connection;
 use crate::connection::Connection;
 use crate::event::HookId;
 use crate::hook::Hook;
@@ -129,17 +130,23 @@ impl Store {
         }
     }
 
+    /// Deletes what stands under our keys and cannot be what we or the Node daemon left there.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses.
+    pub async fn clear_strangers(&self) -> Result<(), Error> {
+        let sets = [&self.hooks, &self.meetings, &self.users].map(|collection| (collection.set.as_str(), "set"));
+        connection::clear(&self.connection, &sets).await?;
+        Ok(connection::clear(&self.connection, &[(COUNTER, "string")]).await?)
+    }
+
     /// Reads the hooks.
     ///
     /// # Errors
     /// If Redis is not there or refuses.
     pub async fn load_hooks(&self) -> Result<StoredHooks, Error> {
         let hashes = self.hooks.load(&self.connection).await?;
-        let (counter,): (Option<String>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
-        Ok(StoredHooks {
-            hooks: readable(&self.hooks, hashes, format::hook),
-            counter: counter.and_then(|counter| counter.parse().ok()).unwrap_or(0),
-        })
+        Ok(StoredHooks { hooks: readable(&self.hooks, hashes, format::hook), counter: self.hook_counter().await? })
     }
 
     /// Reads meetings and users.
@@ -159,8 +166,8 @@ impl Store {
     /// # Errors
     /// If Redis is not there or refuses.
     pub async fn hook_counter(&self) -> Result<u64, Error> {
-        let (counter,): (Option<u64>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
-        Ok(counter.unwrap_or(0))
+        let (counter,): (Option<String>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
+        Ok(counter.and_then(|counter| counter.parse().ok()).unwrap_or(0))
     }
 
     /// The commands that store a hook, and the highest number given so far.

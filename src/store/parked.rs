@@ -17,7 +17,12 @@ use crate::store::Store;
 const MOST_PARKED: usize = 1000;
 
 /// Adds a parked event, and lets the oldest go while there are too many: of numbers with as many digits, the first by text.
+/// What is no hash is in the way, and goes.
 const PARK: &str = "
+local found = redis.call('TYPE', KEYS[1]).ok
+if found ~= 'hash' and found ~= 'none' then
+    redis.call('DEL', KEYS[1])
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
     local numbers = redis.call('HKEYS', KEYS[1])

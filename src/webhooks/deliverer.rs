@@ -44,8 +44,13 @@ use crate::webhooks::callback::next_timestamp;
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
 
-/// How soon the journal is told of what was finished.
+/// How soon the journal is told of what was finished, and of what failed: a hook whose receiver is dead has long lists of
+/// that, and little is lost if the last second of it is not known after a crash.
 const REPORT_AFTER: Duration = Duration::from_millis(10);
+const REPORT_TRIES_AFTER: Duration = Duration::from_secs(1);
+
+/// How often events that are lost are said to be.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Most ranges of events finished out of order; beyond it no lane starts anew until the oldest is done.
 const MOST_RANGES: usize = 1000;
@@ -104,8 +109,10 @@ pub(super) struct Deliverer {
     last_timestamp: u64,
     /// Time zero of the lanes' clock.
     started: Instant,
-    /// Since when there is something to report.
+    /// Since when there is something finished to report.
     unreported_since: Option<Instant>,
+    /// Since when there are failures to report.
+    tries_unreported_since: Option<Instant>,
     /// When to read on after the journal could not be read.
     read_again_at: Option<Instant>,
     /// Whether the receiver ever answered.
@@ -114,6 +121,9 @@ pub(super) struct Deliverer {
     failing: bool,
     /// Events dropped since the queue was last within its bounds.
     overflowed: u64,
+    /// Events lost of which nothing was said, and when something was.
+    lost_unsaid: u64,
+    lost_said_at: Option<Instant>,
 }
 
 impl Deliverer {
@@ -121,7 +131,7 @@ impl Deliverer {
         let start = reader.start().clone();
         let now_ms = clock::unix_ms();
         // The lanes' clock begins now.
-        let on_our_clock = |tried: &Tried| Tried { due_ms: tried.due_ms.saturating_sub(now_ms), ..tried.clone() };
+        let on_our_clock = |tried: &Tried| Tried { due_ms: tried.left(now_ms), ..tried.clone() };
         let tried = start.trying.iter().map(on_our_clock).collect();
         Self {
             schedule: Schedule::new(&shared.settings),
@@ -140,9 +150,12 @@ impl Deliverer {
             last_timestamp: 0,
             started: Instant::now(),
             unreported_since: None,
+            tries_unreported_since: None,
             read_again_at: None,
             answered: false,
             overflowed: 0,
+            lost_unsaid: 0,
+            lost_said_at: None,
         }
     }
 
@@ -197,8 +210,7 @@ impl Deliverer {
             None => self.lanes.next_due(),
         };
         let due = due.filter(|_| self.progress.unfinished() > 0).map(|due| self.at(due));
-        let report = self.unreported_since.map(|since| since + REPORT_AFTER);
-        [due, report, self.read_again_at].into_iter().flatten().min()
+        [due, self.report_due(), self.read_again_at].into_iter().flatten().min()
     }
 
     /// Puts into lanes what the journal has for this hook, and keeps within `queueSize`.
@@ -208,15 +220,20 @@ impl Deliverer {
         }
         self.read_again_at = None;
         loop {
-            let (events, more) = match self.reader.read(READ_AT_ONCE).await {
-                Ok(page) => page,
+            let found = match self.reader.read(READ_AT_ONCE).await {
+                Ok(found) => found,
                 Err(error) => {
                     debug!(hook.id = %self.hook.id, %error, "The journal cannot be read; trying again");
                     self.read_again_at = Some(Instant::now() + REDIS_WAIT);
                     return;
                 }
             };
-            for event in &events {
+            if found.lost > 0 {
+                let end = self.end_of_lost(self.reader.position());
+                self.books.never_found(end, found.lost);
+                self.say_lost(found.lost, end);
+            }
+            for event in &found.events {
                 if self.start.is_done(event.number) {
                     self.progress.skip(event.number);
                 } else {
@@ -226,7 +243,7 @@ impl Deliverer {
                 }
             }
             self.drop_excess();
-            if !more {
+            if !found.more {
                 return;
             }
         }
@@ -258,7 +275,7 @@ impl Deliverer {
         for number in events {
             self.progress.finish(*number);
         }
-        self.note_news();
+        self.unreported_since.get_or_insert_with(Instant::now);
     }
 
     fn start_attempts(&mut self) {
@@ -320,7 +337,7 @@ impl Deliverer {
                 let events = self.lanes.delivered(&lane);
                 self.finish(&events);
                 self.books.finished(End::Delivered, events.len() - lost);
-                self.books.finished(self.end_of_lost(&events), lost);
+                self.count_lost(&events, lost);
                 self.receiver_works();
                 Verdict::GoOn
             }
@@ -330,24 +347,43 @@ impl Deliverer {
             }
             None if lost > 0 => {
                 let events = self.lanes.finished(&lane);
-                let reason = self.end_of_lost(&events);
-                warn!(hook.id = %self.hook.id, events = lost, ?reason, "Events for this hook are dropped: neither memory nor Redis has them any more");
                 self.finish(&events);
-                self.books.finished(self.end_of_lost(&events), events.len());
+                self.count_lost(&events, events.len());
                 Verdict::GoOn
             }
             None => {
                 let due = self.after(REDIS_WAIT);
                 self.lanes.retry_at(&lane, due);
+                if let Some(suspended) = &mut self.suspended {
+                    suspended.probe_at = due;
+                }
                 Verdict::GoOn
             }
         }
     }
 
-    /// What became of events that can no longer be found: they were too many, or Redis lost them.
-    fn end_of_lost(&self, events: &[u64]) -> End {
-        let cut = self.reader.journal().cut_up_to();
-        if events.first().is_some_and(|number| *number <= cut) { End::Overflowed } else { End::RedisLost }
+    /// What became of events around this number that can no longer be found: they were too many, or Redis lost them.
+    fn end_of_lost(&self, number: u64) -> End {
+        if number <= self.reader.journal().cut_up_to() { End::Overflowed } else { End::RedisLost }
+    }
+
+    /// Accounts for events that were taken and of which so many can no longer be found.
+    fn count_lost(&mut self, events: &[u64], lost: usize) {
+        if let Some(first) = events.first().filter(|_| lost > 0) {
+            let end = self.end_of_lost(*first);
+            self.books.finished(end, lost);
+            self.say_lost(lost as u64, end);
+        }
+    }
+
+    /// Says that events are lost, but not for each.
+    fn say_lost(&mut self, events: u64, reason: End) {
+        self.lost_unsaid += events;
+        if self.lost_said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            let events = std::mem::take(&mut self.lost_unsaid);
+            warn!(hook.id = %self.hook.id, events, ?reason, "Events for this hook are dropped: neither memory nor Redis has them any more");
+            self.lost_said_at = Some(Instant::now());
+        }
     }
 
     /// A time of the lanes' clock, from now.
@@ -366,7 +402,7 @@ impl Deliverer {
 
     fn attempt_failed(&mut self, lane: &LaneKey, answered: Answered, events: &[Arc<Event>], lost: usize) -> Verdict {
         let failures = self.lanes.failed(lane);
-        self.note_news();
+        self.tries_unreported_since.get_or_insert_with(Instant::now);
         if self.suspended.is_some() {
             return self.probe_failed(lane, &answered);
         }
@@ -397,13 +433,19 @@ impl Deliverer {
     /// The receiver works and refuses this one: it is put aside, and the lane goes on.
     fn park(&mut self, lane: &LaneKey, answered: &Answered, events: &[Arc<Event>], lost: usize) {
         let numbers = self.lanes.finished(lane);
+        if self.shared.registry.interest(&self.hook.id).is_none() {
+            // Destroyed while this was in flight.
+            self.books.finished(End::HookGone, numbers.len());
+            self.finish(&numbers);
+            return;
+        }
         warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, events = events.len(), "The receiver works but refuses this callback; it is parked");
         let reason = answered.to_string();
         for event in events {
             self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());
         }
         self.books.finished(End::Parked, numbers.len() - lost);
-        self.books.finished(self.end_of_lost(&numbers), lost);
+        self.count_lost(&numbers, lost);
         self.finish(&numbers);
     }
 
@@ -428,12 +470,15 @@ impl Deliverer {
         }
     }
 
-    fn note_news(&mut self) {
-        self.unreported_since.get_or_insert_with(Instant::now);
+    /// When the journal is to be told how far this hook is.
+    fn report_due(&self) -> Option<Instant> {
+        let finished = self.unreported_since.map(|since| since + REPORT_AFTER);
+        let tried = self.tries_unreported_since.map(|since| since + REPORT_TRIES_AFTER);
+        [finished, tried].into_iter().flatten().min()
     }
 
     fn report_in_time(&mut self) {
-        if self.unreported_since.is_some_and(|since| since.elapsed() >= REPORT_AFTER) {
+        if self.report_due().is_some_and(|due| due <= Instant::now()) {
             self.report();
         }
     }
@@ -441,12 +486,17 @@ impl Deliverer {
     /// Tells the journal how far this hook is.
     fn report(&mut self) {
         self.unreported_since = None;
-        let (now, now_ms) = (self.now(), clock::unix_ms());
-        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.due_ms.saturating_sub(now), ..tried };
+        self.tries_unreported_since = None;
+        let now_ms = clock::unix_ms();
+        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.wait_ms, ..tried };
+        // What was finished or tried before a restart, further on than this reader has come again, still holds.
+        let position = self.reader.position();
+        let (done_before, tried_before) = self.start.above(position);
+        let tried = self.lanes.tried(self.now()).into_iter().map(on_the_wall);
         self.reader.report(Cursor {
-            watermark: self.progress.watermark(self.reader.position()),
-            done: self.progress.done(),
-            trying: self.lanes.tried(now).into_iter().map(on_the_wall).collect(),
+            watermark: self.progress.watermark(position),
+            done: self.progress.done().into_iter().chain(done_before).collect(),
+            trying: tried.chain(tried_before.cloned()).collect(),
             suspended_since_ms: self.suspended.as_ref().map(|suspended| suspended.since_ms),
         });
     }

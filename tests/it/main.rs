@@ -21,6 +21,7 @@ mod harness;
 mod hooks;
 mod input;
 mod isolation;
+mod keeping;
 mod redirects;
 mod replaying;
 mod stopping;

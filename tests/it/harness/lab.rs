@@ -21,7 +21,11 @@ impl Lab {
 
     /// With a daemon that is set up otherwise.
     pub(crate) async fn with(change: impl FnOnce(Setup) -> Setup) -> Self {
-        let redis = Redis::start().await;
+        Self::on(Redis::start().await, change).await
+    }
+
+    /// On a Redis that is there already.
+    pub(crate) async fn on(redis: Redis, change: impl FnOnce(Setup) -> Setup) -> Self {
         let daemon = change(Daemon::on(&redis)).start().await;
         Self { daemon, redis, receiver: Receiver::start().await }
     }

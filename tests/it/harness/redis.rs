@@ -16,6 +16,9 @@ use redis::RedisConnectionInfo;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -145,6 +148,12 @@ impl Redis {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Sends it a signal: to freeze it, say.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let (child, _) = self.running.as_ref().expect("this Redis runs");
+        kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// Saves the data and stops the server.

@@ -1,0 +1,129 @@
+//! Going on where an earlier run ended: what Redis remembers is read before anything new is written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::info;
+use tracing::warn;
+
+use crate::clock;
+use crate::config::Config;
+use crate::event::HookId;
+use crate::journal::Committer;
+use crate::journal::Journal;
+use crate::journal::OpenError;
+use crate::journal::cursor::Cursor;
+use crate::processor;
+use crate::registry::Registry;
+use crate::state::State;
+use crate::store::Store;
+
+/// The waits before Redis is asked again for what it remembers, and how often to say so.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// How often to look whether another daemon ended. What it did not see any more is ours to deliver, and what was published
+/// since the last look may be delivered by both.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Everything that is needed to go on where an earlier run ended.
+pub(super) struct Recall {
+    pub(super) store: Arc<Store>,
+    pub(super) registry: Registry,
+    pub(super) journal: Journal,
+    pub(super) committer: Committer,
+    pub(super) config: Arc<Config>,
+    /// Becomes true after the first try.
+    pub(super) looked: watch::Sender<bool>,
+}
+
+/// What is known then.
+pub(super) struct Recalled {
+    /// Meetings and users.
+    pub(super) state: Arc<Mutex<State>>,
+    /// Until when another daemon worked with this Redis, if one did: what was published before was its business.
+    pub(super) others_until: Option<Instant>,
+}
+
+impl Recall {
+    /// Reads from Redis what it remembers, however long that takes.
+    pub(super) async fn run(mut self) -> (Committer, Recalled) {
+        let mut wait = FIRST_WAIT;
+        let mut said: Option<(Instant, String)> = None;
+        let mut others_until = None;
+        let mut state = None;
+        let state = loop {
+            let error = match self.try_once(&mut state).await {
+                Ok(()) => break state.expect("a try that succeeds leaves a state"),
+                Err(error) => error,
+            };
+            self.looked.send_replace(true);
+            let pause = if let Some(OpenError::Held { until, .. }) = error.downcast_ref() {
+                others_until = Some(*until);
+                LOOK_EVERY
+            } else {
+                let longer = (wait * 2).min(LONGEST_WAIT);
+                std::mem::replace(&mut wait, longer)
+            };
+            let error = error.to_string();
+            if said.as_ref().is_none_or(|(at, what)| *what != error || at.elapsed() >= SAY_EVERY) {
+                warn!(error, "Hooks, meetings and events cannot be read yet; trying on");
+                said = Some((Instant::now(), error));
+            }
+            tokio::time::sleep(pause).await;
+        };
+        let state = Arc::new(Mutex::new(state));
+        let (store, registry, whole) = (self.store, self.registry, Arc::clone(&state));
+        self.committer.recollect_with(Box::new(move |commands| {
+            let changes = whole.lock().unwrap_or_else(PoisonError::into_inner).everything();
+            store.rewrite(commands, &registry.everything(), &changes);
+        }));
+        self.looked.send_replace(true);
+        (self.committer, Recalled { state, others_until })
+    }
+
+    /// Goes on from where the last try failed: hooks are announced only once.
+    async fn try_once(&mut self, state: &mut Option<State>) -> anyhow::Result<()> {
+        if state.is_none() {
+            let cursors = self.committer.open().await?;
+            let remembered = remember(&self.store, &self.registry, &self.config, cursors);
+            *state = Some(while_holding(&mut self.committer, remembered).await?);
+        }
+        let events = while_holding(&mut self.committer, self.journal.restore()).await?;
+        info!(events, "The journal goes on");
+        Ok(())
+    }
+}
+
+/// The outcome of `task`, with the lease held meanwhile.
+async fn while_holding<T>(committer: &mut Committer, task: impl Future<Output = T>) -> T {
+    tokio::select! {
+        outcome = task => outcome,
+        never = committer.hold_lease() => match never {},
+    }
+}
+
+/// Reads hooks, meetings and users. The hooks' readers go on from their cursors.
+async fn remember(
+    store: &Store,
+    registry: &Registry,
+    config: &Config,
+    cursors: HashMap<HookId, Cursor>,
+) -> anyhow::Result<State> {
+    store.clear_strangers().await?;
+    store.take_over_version_2().await?;
+    let mappings = store.load_mappings().await?;
+    let now_ms = clock::unix_ms();
+    // Hooks before events: what is appended to the journal reaches only hooks that are known then.
+    registry.load(&config.hooks, cursors, now_ms).await?;
+    let state = processor::restore(mappings, fastrand::Rng::new(), now_ms);
+    let (meetings, users) = state.counts();
+    info!(meetings, users, "Meetings and users are known");
+    Ok(state)
+}
