@@ -25,6 +25,8 @@ pub struct Account {
     pub redis_lost: u64,
     /// Of those, dropped because the hook was destroyed or given up.
     pub hook_gone: u64,
+    /// Of those, not to be sent after all: no xAPI statement is made of them, or there is nowhere to send it.
+    pub unsent: u64,
 }
 
 impl Account {
@@ -32,7 +34,7 @@ impl Account {
     #[must_use]
     pub fn balances(&self) -> bool {
         let dropped = self.overflowed + self.redis_lost + self.hook_gone;
-        self.matched == self.waiting + self.unfinished + self.delivered + self.parked + dropped
+        self.matched == self.waiting + self.unfinished + self.delivered + self.parked + self.unsent + dropped
     }
 
     fn of(&mut self, end: End) -> &mut u64 {
@@ -42,6 +44,7 @@ impl Account {
             End::Overflowed => &mut self.overflowed,
             End::RedisLost => &mut self.redis_lost,
             End::HookGone => &mut self.hook_gone,
+            End::Unsent => &mut self.unsent,
         }
     }
 }
@@ -59,6 +62,8 @@ pub enum End {
     RedisLost,
     /// The hook was destroyed or given up.
     HookGone,
+    /// It is not to be sent after all.
+    Unsent,
 }
 
 /// The account of one hook, kept by several tasks.
@@ -125,11 +130,16 @@ mod tests {
     #[test]
     fn every_event_is_in_one_place() {
         let books = Books::default();
-        (0..10).for_each(|_| books.matched());
-        books.taken(8);
-        for (end, events) in
-            [(End::Delivered, 3), (End::Parked, 1), (End::Overflowed, 1), (End::RedisLost, 1), (End::HookGone, 0)]
-        {
+        (0..11).for_each(|_| books.matched());
+        books.taken(9);
+        for (end, events) in [
+            (End::Delivered, 3),
+            (End::Parked, 1),
+            (End::Overflowed, 1),
+            (End::RedisLost, 1),
+            (End::HookGone, 0),
+            (End::Unsent, 1),
+        ] {
             books.finished(end, events);
             assert!(books.account().balances(), "{:?}", books.account());
         }

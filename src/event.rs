@@ -43,6 +43,9 @@ text_id! {
     /// Names a hook: a number, or a UUID that the Node daemon gave.
     HookId
 }
+/// The xAPI output's name among hooks, which are numbers or UUIDs.
+pub const XAPI_READER: &str = "xapi";
+
 text_id! {
     /// BigBlueButton's own name of one run of a meeting (`<hash>-<create time>`).
     InternalMeetingId

@@ -57,7 +57,7 @@ impl EventFilter {
 /// What a reader of the journal wants to see of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interest {
-    /// The hook: what is addressed to it passes all filters, what is addressed to others does not concern it.
+    /// The reader: what is addressed to it passes all filters, what is addressed to others does not concern it.
     hook: HookId,
     /// Only this meeting's events; none for those of all meetings.
     pub meeting: Option<ExternalMeetingId>,
@@ -79,6 +79,13 @@ impl Interest {
             raw: hook.raw,
             filter: filter.clone(),
         }
+    }
+
+    /// What a reader that is no hook wants: events with these ids, of all meetings, in their mapped form.
+    #[must_use]
+    pub fn in_events(reader: HookId, events: &[&str]) -> Self {
+        let events = events.iter().map(|id| (*id).to_owned()).collect();
+        Self { hook: reader, meeting: None, events, raw: false, filter: EventFilter::default() }
     }
 
     /// Whether the event is one of those wanted.

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Redis pub/sub -> input -> processor (mapper + state) -> journal -> a reader per hook -> webhooks -> HTTP callback
-//!                                                         |     ^
+//!                                                         |     ^ \-> one more reader -> xapi -> LRS
 //!                     api (create, destroy, list) -> registry   |
 //!                                                         v     v
 //!                                       committer: events, cursors, hooks, mappings -> Redis
@@ -13,12 +13,14 @@
 //! # Layout
 //!
 //! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`checksum`], [`state`], [`mapper`], and what decides in the
-//! outputs ([`webhooks::callback`], [`webhooks::signature`], [`delivery::retry`], [`delivery::lanes`], [`api::xml`]).
+//! outputs ([`webhooks::callback`], [`webhooks::signature`], [`delivery::retry`], [`delivery::lanes`], [`xapi::statement`],
+//! [`api::xml`]).
 //!
-//! Tasks: [`input`] listens, [`processor`] maps, [`webhooks`] delivers, [`api`] answers, [`journal::Committer`] writes all
-//! there is to Redis, [`replay`] sends events again when ordered to; [`app`] starts, watches and stops them. Between them
-//! stand [`journal`], the log of accepted events, and [`registry`], the hooks. [`store`] knows how hooks and mappings stand
-//! in Redis, over a [`connection`]; [`books`] counts what became of a hook's events.
+//! Tasks: [`input`] listens, [`processor`] maps, [`webhooks`] delivers, [`xapi`] tells a Learning Record Store, [`api`]
+//! answers, [`journal::Committer`] writes all there is to Redis, [`replay`] sends events again when ordered to; [`app`] starts,
+//! watches and stops them. Between them stand [`journal`], the log of accepted events, and [`registry`], the hooks. [`store`]
+//! knows how hooks and mappings stand in Redis, over a [`connection`]; [`delivery`] is what the outputs share; [`books`] counts
+//! what became of a hook's events.
 //!
 //! Around them: [`config`], [`logging`], [`cli`], [`commands`], [`clock`].
 
@@ -44,3 +46,4 @@ pub mod replay;
 pub mod state;
 pub mod store;
 pub mod webhooks;
+pub mod xapi;

@@ -37,6 +37,7 @@ use crate::replay::Replay;
 use crate::store::Store;
 use crate::store::WriteBehind;
 use crate::webhooks::Webhooks;
+use crate::xapi::Xapi;
 
 /// What is left of a stop's time for all but the attempts in flight.
 const STOP_MARGIN: Duration = Duration::from_millis(800);
@@ -61,7 +62,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
         task = app.tasks.next() => task,
     };
-    let limit = app.config.hooks.request_timeout + STOP_MARGIN;
+    let limit = app.longest_attempt() + STOP_MARGIN;
     tokio::select! {
         drained = timeout(limit, app.stop()) => match drained {
             Ok(()) => info!("Stopped"),
@@ -99,6 +100,7 @@ impl Signals {
 const INPUT: &str = "subscriber";
 const PROCESSOR: &str = "processor";
 const WEBHOOKS: &str = "webhooks output";
+const XAPI: &str = "xAPI output";
 const COMMITTER: &str = "journal's writer";
 const API: &str = "API server";
 const REPLAY: &str = "replay";
@@ -109,8 +111,9 @@ pub struct App {
     config: Arc<Config>,
     journal: Journal,
     tasks: Tasks,
+    xapi: Option<Xapi>,
     stop_input: CancellationToken,
-    stop_webhooks: CancellationToken,
+    stop_outputs: CancellationToken,
     stop_committer: CancellationToken,
     stop_api: CancellationToken,
 }
@@ -128,7 +131,7 @@ impl App {
         let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
         info!(server = connection::display(&client), "Hooks and events are kept in Redis");
         let connection = Arc::new(Connection::new(client.clone()));
-        let store = Arc::new(Store::new(Arc::clone(&connection), &config.keys));
+        let store = Arc::new(Store::new(Arc::clone(&connection), &config));
         let behind = Arc::new(WriteBehind::new(Arc::clone(&store)));
         let stop_committer = CancellationToken::new();
         let (committer, journal) =
@@ -137,8 +140,9 @@ impl App {
             config: Arc::clone(&config),
             journal: journal.clone(),
             tasks: Tasks::default(),
+            xapi: None,
             stop_input: CancellationToken::new(),
-            stop_webhooks: CancellationToken::new(),
+            stop_outputs: CancellationToken::new(),
             stop_committer,
             stop_api: CancellationToken::new(),
         };
@@ -152,13 +156,21 @@ impl App {
         let (registry, changes) =
             Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
         let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
-        app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_webhooks.clone()));
+        app.tasks.spawn(WEBHOOKS, webhooks.run(changes, app.stop_outputs.clone()));
+
+        let xapi = Xapi::new(&config, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
+        let (begin_xapi, begun) = oneshot::channel();
+        if let Some(xapi) = &xapi {
+            app.xapi = Some(xapi.clone());
+            app.tasks.spawn(XAPI, xapi.clone().run(begun, app.stop_outputs.clone()));
+        }
 
         let (looked, first_look) = watch::channel(false);
         let (tell, recalled) = oneshot::channel();
         {
             let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
-            let recall = Recall { store: Arc::clone(&store), registry, journal, committer, config, looked };
+            let store = Arc::clone(&store);
+            let recall = Recall { store, registry, journal, committer, config, looked, xapi, begin_xapi };
             let stop = app.stop_committer.clone();
             app.tasks.spawn(COMMITTER, async move {
                 let (committer, recalled) = tokio::select! {
@@ -182,8 +194,13 @@ impl App {
             });
         }
 
-        let replay =
-            Replay { journal: journal.clone(), registry: registry.clone(), store, most: config.hooks.queue_size };
+        let replay = Replay {
+            journal: journal.clone(),
+            registry: registry.clone(),
+            store,
+            xapi: app.xapi.as_ref().map(|_| Xapi::interest()),
+            most: config.hooks.queue_size,
+        };
         app.tasks.spawn(REPLAY, replay.run(app.stop_api.clone()));
 
         // The API's first answer says that the daemon is there: by then it listens and knows its hooks, if Redis is there.
@@ -195,11 +212,8 @@ impl App {
         if timeout(START_PATIENCE, started).await.is_err() {
             warn!("Redis is slow; the API answers before hooks are known");
         }
-        for (enabled, what) in [(config.metrics.enabled, "prometheus.enabled"), (config.xapi.enabled, "xAPI's enabled")]
-        {
-            if enabled {
-                warn!("{what} is set, but this version has no such output yet");
-            }
+        if config.metrics.enabled {
+            warn!("prometheus.enabled is set, but this version has no such output yet");
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
         let stop = app.stop_api.clone();
@@ -213,11 +227,24 @@ impl App {
         &self.journal
     }
 
+    /// The xAPI output, if there is one.
+    #[must_use]
+    pub fn xapi(&self) -> Option<&Xapi> {
+        self.xapi.as_ref()
+    }
+
+    /// How long an attempt in flight may take.
+    fn longest_attempt(&self) -> Duration {
+        let (callback, statement) = (self.config.hooks.request_timeout, self.config.xapi.request_timeout);
+        if self.config.xapi.enabled { callback.max(statement) } else { callback }
+    }
+
     /// Stops against the flow of events: attempts in flight are finished while what is published still goes into the
     /// journal, to be delivered after the next start; what is known last is written to Redis last.
     pub async fn stop(&mut self) {
         for (token, task) in [
-            (&self.stop_webhooks, WEBHOOKS),
+            (&self.stop_outputs, WEBHOOKS),
+            (&self.stop_outputs, XAPI),
             (&self.stop_api, API),
             (&self.stop_api, REPLAY),
             (&self.stop_input, INPUT),
@@ -225,7 +252,7 @@ impl App {
             (&self.stop_committer, COMMITTER),
         ] {
             token.cancel();
-            let ended = timeout(self.config.hooks.request_timeout + TASK_MARGIN, self.tasks.ended(task)).await;
+            let ended = timeout(self.longest_attempt() + TASK_MARGIN, self.tasks.ended(task)).await;
             if ended.is_err() {
                 warn!(task, "A task takes too long to end; the others go on");
             }

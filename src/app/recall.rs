@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
@@ -14,14 +15,18 @@ use tracing::warn;
 use crate::clock;
 use crate::config::Config;
 use crate::event::HookId;
+use crate::event::InternalMeetingId;
 use crate::journal::Committer;
 use crate::journal::Journal;
 use crate::journal::OpenError;
+use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
 use crate::processor;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::store::Store;
+use crate::xapi;
+use crate::xapi::Xapi;
 
 /// The waits before Redis is asked again for what it remembers, and how often to say so.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -41,6 +46,15 @@ pub(super) struct Recall {
     pub(super) config: Arc<Config>,
     /// Becomes true after the first try.
     pub(super) looked: watch::Sender<bool>,
+    pub(super) xapi: Option<Xapi>,
+    /// Told when statements can be sent.
+    pub(super) begin_xapi: oneshot::Sender<(Reader, xapi::IsMapped)>,
+}
+
+/// What an earlier run knew.
+struct Remembered {
+    state: State,
+    xapi: Option<Reader>,
 }
 
 /// What is known then.
@@ -57,10 +71,10 @@ impl Recall {
         let mut wait = FIRST_WAIT;
         let mut said: Option<(Instant, String)> = None;
         let mut others_until = None;
-        let mut state = None;
-        let state = loop {
-            let error = match self.try_once(&mut state).await {
-                Ok(()) => break state.expect("a try that succeeds leaves a state"),
+        let mut remembered = None;
+        let remembered = loop {
+            let error = match self.try_once(&mut remembered).await {
+                Ok(()) => break remembered.expect("a try that succeeds leaves what it found"),
                 Err(error) => error,
             };
             self.looked.send_replace(true);
@@ -78,22 +92,35 @@ impl Recall {
             }
             tokio::time::sleep(pause).await;
         };
-        let state = Arc::new(Mutex::new(state));
-        let (store, registry, whole) = (self.store, self.registry, Arc::clone(&state));
+        let state = Arc::new(Mutex::new(remembered.state));
+        if let Some(reader) = remembered.xapi {
+            let state = Arc::clone(&state);
+            let is_mapped = move |meeting: &InternalMeetingId| {
+                let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.external_meeting_id(meeting.as_str()).is_some()
+            };
+            // Nobody sends any more if the daemon stops already.
+            let _ = self.begin_xapi.send((reader, Box::new(is_mapped)));
+        }
+        let (store, registry, xapi, whole) = (self.store, self.registry, self.xapi, Arc::clone(&state));
         self.committer.recollect_with(Box::new(move |commands| {
             let changes = whole.lock().unwrap_or_else(PoisonError::into_inner).everything();
             store.rewrite(commands, &registry.everything(), &changes);
+            if let Some(xapi) = &xapi {
+                store.rewrite_records(commands, &xapi.everything());
+            }
         }));
         self.looked.send_replace(true);
         (self.committer, Recalled { state, others_until })
     }
 
     /// Goes on from where the last try failed: hooks are announced only once.
-    async fn try_once(&mut self, state: &mut Option<State>) -> anyhow::Result<()> {
-        if state.is_none() {
+    async fn try_once(&mut self, remembered: &mut Option<Remembered>) -> anyhow::Result<()> {
+        if remembered.is_none() {
             let cursors = self.committer.open().await?;
-            let remembered = remember(&self.store, &self.registry, &self.config, cursors);
-            *state = Some(while_holding(&mut self.committer, remembered).await?);
+            let (store, registry, config, xapi) = (&self.store, &self.registry, &self.config, self.xapi.as_ref());
+            let remembering = remember(store, registry, config, xapi, &self.journal, cursors);
+            *remembered = Some(while_holding(&mut self.committer, remembering).await?);
         }
         let events = while_holding(&mut self.committer, self.journal.restore()).await?;
         info!(events, "The journal goes on");
@@ -109,21 +136,28 @@ async fn while_holding<T>(committer: &mut Committer, task: impl Future<Output = 
     }
 }
 
-/// Reads hooks, meetings and users. The hooks' readers go on from their cursors.
+/// Reads hooks, meetings and users, and what xAPI knows. Readers go on from their cursors.
 async fn remember(
     store: &Store,
     registry: &Registry,
     config: &Config,
-    cursors: HashMap<HookId, Cursor>,
-) -> anyhow::Result<State> {
+    xapi: Option<&Xapi>,
+    journal: &Journal,
+    mut cursors: HashMap<HookId, Cursor>,
+) -> anyhow::Result<Remembered> {
     store.clear_strangers().await?;
     store.take_over_version_2().await?;
     let mappings = store.load_mappings().await?;
     let now_ms = clock::unix_ms();
-    // Hooks before events: what is appended to the journal reaches only hooks that are known then.
+    let mut xapi_cursor = None;
+    if let Some(xapi) = xapi {
+        xapi.load().await?;
+        xapi_cursor = cursors.remove(xapi::READER);
+    }
+    // Readers before events: what is appended to the journal reaches only those that are known then.
     registry.load(&config.hooks, cursors, now_ms).await?;
     let state = processor::restore(mappings, fastrand::Rng::new(), now_ms);
     let (meetings, users) = state.counts();
     info!(meetings, users, "Meetings and users are known");
-    Ok(state)
+    Ok(Remembered { state, xapi: xapi.map(|xapi| xapi.reader(journal, xapi_cursor)) })
 }

@@ -72,7 +72,7 @@ pub async fn events(config: &Config, asked: &cli::Events) -> anyhow::Result<()> 
 async fn restored(config: &Config) -> State {
     let mappings = async {
         let client = connection::client(&config.redis).context("the Redis server where meetings are kept")?;
-        anyhow::Ok(Store::new(Arc::new(Connection::new(client)), &config.keys).load_mappings().await?)
+        anyhow::Ok(Store::new(Arc::new(Connection::new(client)), config).load_mappings().await?)
     };
     let mappings = mappings.await.unwrap_or_else(|error| {
         eprintln!("Meetings that run already are not known, so some ids will be missing: {error:#}");

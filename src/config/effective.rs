@@ -52,7 +52,7 @@ pub(super) fn settings(config: &Config, settings: &Settings, sources: &Sources) 
     shown.extend(redis(config, |key| settings.contains_key(key).then(|| from(key)).filter(|from| from != "default")));
     // What belongs together stands together.
     let sections: BTreeSet<_> = shown.iter().map(|setting| setting.way[0]).collect();
-    let order = ["bbb", "server", "hooks", "redis", "mappings", "log", "prometheus"];
+    let order = ["bbb", "server", "hooks", "redis", "mappings", "log", "prometheus", "xapi"];
     let rank = |section: &str| order.iter().position(|known| *known == section).unwrap_or(order.len());
     debug_assert!(sections.iter().all(|section| *section == "modules" || order.contains(section)));
     let module = |setting: &Setting| keys::MODULES.iter().position(|name| setting.way.get(1) == Some(name));
@@ -200,6 +200,9 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         "xapi.lrs_endpoint" => json!(xapi.lrs_endpoint.as_deref().map(masked_url).unwrap_or_default()),
         "xapi.lrs_username" => json!(xapi.lrs_username.clone().unwrap_or_default()),
         "xapi.lrs_password" => json!(secret(xapi.lrs_password.is_some())),
+        "xapi.batchSize" => json!(xapi.batch_size),
+        "xapi.requestTimeout" => json!(ms(xapi.request_timeout)),
+        "xapi.caFile" => json!(xapi.ca_file.clone().unwrap_or_default()),
         "xapi.uuid_namespace" => json!(xapi.uuid_namespace.map(|id| id.to_string()).unwrap_or_default()),
         "xapi.keys.meetings" => json!(xapi.keys.meetings),
         "xapi.keys.meetingPrefix" => json!(xapi.keys.meeting_prefix),

@@ -141,17 +141,21 @@ pub(super) const ROWS: &[Row] = &[
     row("prometheus.collectDefaultMetrics", &["prometheus.collectDefaultMetrics"], &[])
         .variable("PROM_COLLECT_DEFAULT_METRICS"),
 
-    row("xapi.enabled", &[], &["X.enabled"]).variable("XAPI_ENABLED"),
-    row("xapi.lrs_endpoint", &[], &["X.config.lrs.lrs_endpoint"]).private(),
-    row("xapi.lrs_username", &[], &["X.config.lrs.lrs_username"]).private(),
-    row("xapi.lrs_password", &[], &["X.config.lrs.lrs_password"]).private(),
-    row("xapi.uuid_namespace", &[], &["X.config.uuid_namespace"]),
-    row("xapi.keys.meetings", &[], &["X.config.redis.keys.meetings"]),
-    row("xapi.keys.meetingPrefix", &[], &["X.config.redis.keys.meetingPrefix"]),
-    row("xapi.keys.users", &[], &["X.config.redis.keys.users"]),
-    row("xapi.keys.userPrefix", &[], &["X.config.redis.keys.userPrefix"]),
-    row("xapi.keys.polls", &[], &["X.config.redis.keys.polls"]),
-    row("xapi.keys.pollPrefix", &[], &["X.config.redis.keys.pollPrefix"]),
+    row("xapi.enabled", &["xapi.enabled"], &["X.enabled"]).variable("XAPI_ENABLED"),
+    row("xapi.lrs_endpoint", &["xapi.lrs.lrs_endpoint"], &["X.config.lrs.lrs_endpoint"]).private()
+        .placeholders(&["https://your_lrs.endpoint"]),
+    row("xapi.lrs_username", &["xapi.lrs.lrs_username"], &["X.config.lrs.lrs_username"]).private(),
+    row("xapi.lrs_password", &["xapi.lrs.lrs_password"], &["X.config.lrs.lrs_password"]).private(),
+    row("xapi.batchSize", &["xapi.lrs.batchSize"], &["X.config.lrs.batchSize"]),
+    row("xapi.requestTimeout", &["xapi.lrs.requestTimeout"], &["X.config.lrs.requestTimeout"]),
+    row("xapi.caFile", &["xapi.lrs.caFile"], &["X.config.lrs.caFile"]),
+    row("xapi.uuid_namespace", &["xapi.uuid_namespace"], &["X.config.uuid_namespace"]),
+    row("xapi.keys.meetings", &["xapi.redis.keys.meetings"], &["X.config.redis.keys.meetings"]),
+    row("xapi.keys.meetingPrefix", &["xapi.redis.keys.meetingPrefix"], &["X.config.redis.keys.meetingPrefix"]),
+    row("xapi.keys.users", &["xapi.redis.keys.users"], &["X.config.redis.keys.users"]),
+    row("xapi.keys.userPrefix", &["xapi.redis.keys.userPrefix"], &["X.config.redis.keys.userPrefix"]),
+    row("xapi.keys.polls", &["xapi.redis.keys.polls"], &["X.config.redis.keys.polls"]),
+    row("xapi.keys.pollPrefix", &["xapi.redis.keys.pollPrefix"], &["X.config.redis.keys.pollPrefix"]),
 
     // Only to say that they are ignored: what they name cannot be taken away here.
     row("webhooks.enabled", &[], &["W^.enabled"]),
@@ -173,6 +177,8 @@ pub(super) fn is_silent(path: &[&str]) -> bool {
         ["modules", module, "config", "queue" | "retry"] => MODULES.contains(module),
         ["modules", WEBHOOKS, "config", "getRaw"] => true,
         ["modules", WEBHOOKS, "config", "redis", "keys", "eventsPrefix"] => true,
+        // The Node daemon's xAPI has a connection of its own; here its records are kept with all others.
+        ["modules", XAPI, "config", "redis", "host" | "port" | "username" | "password" | "url"] => true,
         _ => false,
     }
 }

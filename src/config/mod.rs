@@ -356,18 +356,28 @@ pub struct Metrics {
     pub process: bool,
 }
 
-/// xAPI statements to a Learning Record Store. Keys under `X`, `modules."../out/xapi/index.js"`.
+/// xAPI statements to a Learning Record Store (LRS). Keys under `X`, `modules."../out/xapi/index.js"`, of which those in
+/// `X.config` stand below `xapi` too: `xapi.lrs.lrs_endpoint`, `xapi.uuid_namespace`, `xapi.redis.keys.meetings`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Xapi {
-    /// Send statements. Default false. Key `X.enabled`; variable `XAPI_ENABLED`.
+    /// Send statements. Default false. Keys `X.enabled`, `xapi.enabled`; variable `XAPI_ENABLED`.
     pub enabled: bool,
-    /// The Learning Record Store of meetings that bring none of their own. Key `X.config.lrs.lrs_endpoint`.
+    /// The LRS of meetings that bring none of their own. Default none; the Node daemon's example counts as none.
+    /// Key `X.config.lrs.lrs_endpoint`.
     pub lrs_endpoint: Option<String>,
-    /// User of Basic authentication. Key `X.config.lrs.lrs_username`.
+    /// User of Basic authentication. Default none. Key `X.config.lrs.lrs_username`.
     pub lrs_username: Option<String>,
-    /// Password of Basic authentication. Key `X.config.lrs.lrs_password`.
+    /// Password of Basic authentication. Default none. Key `X.config.lrs.lrs_password`.
     pub lrs_password: Option<Secret>,
-    /// The namespace of the version 5 UUIDs. Key `X.config.uuid_namespace`.
+    /// Most statements in one request, at least 1; more than one go as a JSON array. Default 1. Key `X.config.lrs.batchSize`.
+    pub batch_size: usize,
+    /// The deadline of one request to an LRS, from connecting to the end of the answer, in ms. Default 10000.
+    /// Key `X.config.lrs.requestTimeout`.
+    pub request_timeout: Duration,
+    /// A file of certificates (PEM) of authorities that are believed beside the system's when an LRS is called.
+    /// Default none. Key `X.config.lrs.caFile`.
+    pub ca_file: Option<PathBuf>,
+    /// The namespace of the version 5 UUIDs. Default none: then there are no statements. Key `X.config.uuid_namespace`.
     pub uuid_namespace: Option<uuid::Uuid>,
     /// The names of its keys in Redis.
     pub keys: XapiKeys,
@@ -391,7 +401,7 @@ pub struct XapiKeys {
 }
 
 /// A text that must not be seen: `Debug` masks it and there is no `Display`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {

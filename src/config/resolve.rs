@@ -216,6 +216,9 @@ impl<'a> Resolver<'a> {
             lrs_endpoint: self.read("xapi.lrs_endpoint", None, |found| unless_empty(found, values::http_url)),
             lrs_username: self.read("xapi.lrs_username", None, values::optional_text),
             lrs_password: self.read("xapi.lrs_password", None, values::optional_text).map(Secret::new),
+            batch_size: self.read("xapi.batchSize", 1, values::count),
+            request_timeout: self.read("xapi.requestTimeout", Duration::from_secs(10), |f| values::milliseconds(f, 1)),
+            ca_file: self.read("xapi.caFile", None, values::optional_text).map(PathBuf::from),
             uuid_namespace: self.read("xapi.uuid_namespace", None, |found| {
                 unless_empty(found, |found| match values::text(found)?.trim().parse() {
                     Ok(namespace) => Ok(namespace),

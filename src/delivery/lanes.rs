@@ -53,6 +53,8 @@ struct Lane {
     stage: Stage,
     /// The callback that is being tried: in flight, or waiting for its next attempt.
     trying: Option<Trying>,
+    /// So many of the first events go one by one: one of them was refused with others.
+    apart: usize,
 }
 
 /// Where a lane's first callback is. Times are of the lanes' clock.
@@ -120,7 +122,7 @@ impl Lanes {
                 Stage::Waiting(due) => self.waiting.push(Reverse((due, key.clone()))),
                 _ => self.ready.push_back(key.clone()),
             }
-            Lane { events: VecDeque::new(), stage, trying }
+            Lane { events: VecDeque::new(), stage, trying, apart: 0 }
         });
         lane.events.push_back(number);
     }
@@ -154,7 +156,8 @@ impl Lanes {
     fn start(&mut self, key: LaneKey) -> Option<Job> {
         let lane = self.lanes.get_mut(&key)?;
         lane.stage = Stage::InFlight;
-        let (most, delivered) = (self.batch.min(lane.events.len()), self.delivered);
+        let batch = if lane.apart > 0 { 1 } else { self.batch };
+        let (most, delivered) = (batch.min(lane.events.len()), self.delivered);
         let trying = lane.trying.get_or_insert(Trying {
             events: most,
             timestamp: None,
@@ -188,6 +191,7 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let finished = lane.trying.take().map_or(0, |trying| trying.events);
         let events = lane.events.drain(..finished).collect();
+        lane.apart = lane.apart.saturating_sub(finished);
         if lane.events.is_empty() {
             self.lanes.remove(key);
         } else {
@@ -195,6 +199,33 @@ impl Lanes {
             self.ready.push_back(key.clone());
         }
         events
+    }
+
+    /// The callback in flight was refused for one of its events: from here on they go one by one, as if never tried.
+    pub fn take_apart(&mut self, key: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.apart = lane.trying.take().map_or(0, |trying| trying.events);
+            lane.stage = Stage::Ready;
+            self.ready.push_back(key.clone());
+        }
+    }
+
+    /// Whether no events are left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Whether a lane has events left.
+    #[must_use]
+    pub fn contains(&self, key: &LaneKey) -> bool {
+        self.lanes.contains_key(key)
+    }
+
+    /// The oldest event.
+    #[must_use]
+    pub fn oldest(&self) -> Option<u64> {
+        self.lanes.values().filter_map(|lane| lane.events.front().copied()).min()
     }
 
     /// The callback in flight failed once more. Gives how often it has.
@@ -370,6 +401,22 @@ mod tests {
         assert_eq!(lanes.next_job(), job("a", &[1, 2, 3], None));
         assert_eq!(lanes.delivered(&lane("a")), [1, 2, 3]);
         assert_eq!(lanes.next_job(), job("a", &[4, 5], None));
+    }
+
+    #[test]
+    fn what_was_refused_together_goes_apart() {
+        let mut lanes = lanes(3, &[("a", 1), ("a", 2), ("a", 3), ("a", 4), ("a", 5)]);
+        assert_eq!(lanes.next_job(), job("a", &[1, 2, 3], None));
+        lanes.take_apart(&lane("a"));
+        for number in 1..=3 {
+            assert_eq!(lanes.next_job(), job("a", &[number], None));
+            assert_eq!(lanes.failed(&lane("a")), 1);
+            assert_eq!((lanes.oldest(), lanes.contains(&lane("a"))), (Some(number), true));
+            assert_eq!(lanes.finished(&lane("a")), [number]);
+        }
+        assert_eq!(lanes.next_job(), job("a", &[4, 5], None));
+        lanes.delivered(&lane("a"));
+        assert!(lanes.is_empty() && !lanes.contains(&lane("a")));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Certificate;
@@ -41,6 +43,31 @@ pub struct Post<'a> {
     pub authorization: Option<&'a Secret>,
 }
 
+/// TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up: {0}")]
+pub struct Unusable(#[from] reqwest::Error);
+
+/// A file of certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAuthorities {
+    /// It cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// It holds something else.
+    #[error("the file holds no certificates in PEM")]
+    NoCertificates,
+}
+
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// If it cannot be read or holds none.
+pub fn authorities(file: &Path) -> Result<Vec<Certificate>, BadAuthorities> {
+    let certificates = Certificate::from_pem_bundle(&fs::read(file)?);
+    certificates.ok().filter(|all| !all.is_empty()).ok_or(BadAuthorities::NoCertificates)
+}
+
 /// Sends what it is given. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -54,7 +81,7 @@ impl Sender {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(timeout: Duration, authorities: &[Certificate]) -> reqwest::Result<Self> {
+    pub fn new(timeout: Duration, authorities: &[Certificate]) -> Result<Self, Unusable> {
         let builder = || {
             Client::builder()
                 .tls_certs_merge(authorities.iter().cloned())

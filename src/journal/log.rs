@@ -391,6 +391,13 @@ impl Log {
         }
     }
 
+    /// Redis does not have a reader's cursor yet.
+    pub(super) fn store_cursor(&mut self, key: ReaderKey) {
+        if let Some(reader) = self.readers.get_mut(&key) {
+            reader.cursor_is_new = true;
+        }
+    }
+
     /// What Redis is to be told next, with at most so many events and bytes of them.
     pub(super) fn take_news(&mut self, most: usize, most_bytes: usize) -> News {
         let mut news = News::default();

@@ -34,6 +34,7 @@ use tokio::sync::watch;
 
 use crate::books::Account;
 use crate::books::Books;
+use crate::books::End;
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::event::HookId;
@@ -141,7 +142,12 @@ impl Journal {
     pub fn reader(&self, name: HookId, interest: Interest) -> Reader {
         let mut log = self.log();
         let cursor = Cursor::at(log.end());
-        self.register(&mut log, name, interest, cursor)
+        let reader = self.register(&mut log, name, interest, cursor);
+        // A daemon that is killed before anything is finished has to know where it began.
+        log.store_cursor(reader.key);
+        drop(log);
+        self.shared.news.notify_one();
+        reader
     }
 
     /// A reader that goes on from where it was.
@@ -208,10 +214,11 @@ impl Journal {
         self.shared.health.subscribe()
     }
 
-    /// The number up to which the stream was cut because it was too long, whoever still needed that.
+    /// What became of an event around this number that neither memory nor the stream has any more: there were too many, and
+    /// the stream was cut, whoever still needed that; or Redis lost it.
     #[must_use]
-    pub fn cut_up_to(&self) -> u64 {
-        self.shared.cut_up_to.load(Relaxed)
+    pub fn end_of_lost(&self, number: u64) -> End {
+        if number <= self.shared.cut_up_to.load(Relaxed) { End::Overflowed } else { End::RedisLost }
     }
 
     /// How many events memory holds, and how many bytes they take.

@@ -1,4 +1,5 @@
-//! Changes that reach Redis behind the back of those who made them: mappings, and hooks that were given up.
+//! Changes that reach Redis behind the back of those who made them: mappings, records, and hooks that
+//! were given up.
 //!
 //! A change waits here until it is written, however long Redis is away. Of two changes of one thing only the later waits,
 //! so there are never more of them than there are things.
@@ -17,6 +18,8 @@ use crate::state::Change;
 use crate::store::Store;
 use crate::store::parked;
 use crate::store::parked::Parked;
+use crate::store::records::Record;
+use crate::store::records::Shelf;
 
 /// What a change is of: the later of two replaces the earlier.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +28,7 @@ enum Thing {
     User(String),
     Hook(HookId),
     Parked(HookId, u64),
+    Record(Shelf, String),
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +36,7 @@ enum Wanted {
     Changed(Change),
     HookGone(HookId),
     Parked(HookId, u64, Parked),
+    Recorded(Record),
 }
 
 /// Changes taken together.
@@ -87,6 +92,16 @@ impl WriteBehind {
             .insert(Thing::Parked(id.clone(), event.number), Wanted::Parked(id.clone(), event.number, parked));
     }
 
+    /// Lets a record wait.
+    pub fn record(&self, record: Record) {
+        self.waiting().insert(Thing::Record(record.shelf, record.id.clone()), Wanted::Recorded(record));
+    }
+
+    /// Lets it wait that a record is to be removed.
+    pub fn forget_record(&self, record: Record) {
+        self.record(Record { fields: None, ..record });
+    }
+
     /// Takes all changes that wait, the oldest first.
     #[must_use]
     pub fn take(&self) -> Batch {
@@ -111,6 +126,7 @@ impl WriteBehind {
                     parked::forget(commands, id);
                 }
                 Wanted::Parked(id, number, event) => parked::park(commands, id, *number, event),
+                Wanted::Recorded(record) => self.store.shelves.write(commands, record),
             }
         }
     }

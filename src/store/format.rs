@@ -16,10 +16,10 @@ use crate::state::Meeting;
 use crate::state::User;
 
 /// A hash as Redis gives it.
-pub(super) type Fields = HashMap<String, String>;
+pub type Fields = HashMap<String, String>;
 
 /// A hash as it is written: field, value.
-pub(super) type Written = Vec<(&'static str, String)>;
+pub type Written = Vec<(&'static str, String)>;
 
 fn filled<'a>(fields: &'a Fields, key: &str) -> Option<&'a str> {
     fields.get(key).map(String::as_str).filter(|value| !value.is_empty())

@@ -1,4 +1,4 @@
-//! Everything that reads or writes Redis keys of hooks and mappings.
+//! Everything that reads or writes Redis keys of hooks and mappings, and of the xAPI output's records.
 //!
 //! A collection is a SET of ids and a HASH for each id, as the Node daemon keeps them. [`mod@format`] says what stands in the
 //! hashes. What is written goes with the journal's commits, so the commands are only made here: hooks are written through,
@@ -8,6 +8,7 @@ pub mod behind;
 mod format;
 pub mod orders;
 pub mod parked;
+pub mod records;
 mod version2;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use redis::RedisError;
 use redis::RedisResult;
 use tracing::warn;
 
-use crate::config::RedisKeys;
+use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
 use crate::event::HookId;
@@ -28,6 +29,7 @@ use crate::store::format::Fields;
 pub use crate::store::format::StoredMeeting;
 pub use crate::store::format::StoredUser;
 use crate::store::format::Written;
+use crate::store::records::Shelves;
 
 /// The highest number that a hook was ever given.
 const COUNTER: &str = "bigbluebutton:webhooks:out:nextHookId";
@@ -47,6 +49,7 @@ pub struct Store {
     hooks: Collection,
     meetings: Collection,
     users: Collection,
+    shelves: Shelves,
 }
 
 /// Everything about hooks that Redis remembers.
@@ -119,14 +122,16 @@ impl Collection {
 }
 
 impl Store {
-    /// The store behind `connection`, under `keys`.
+    /// The store behind `connection`, under the configured keys.
     #[must_use]
-    pub fn new(connection: Arc<Connection>, keys: &RedisKeys) -> Self {
+    pub fn new(connection: Arc<Connection>, config: &Config) -> Self {
+        let keys = &config.keys;
         Self {
             connection,
             hooks: Collection::new(&keys.hooks, &keys.hook_prefix),
             meetings: Collection::new(&keys.mappings, &keys.mapping_prefix),
             users: Collection::new(&keys.user_maps, &keys.user_map_prefix),
+            shelves: Shelves::new(&config.xapi.keys),
         }
     }
 

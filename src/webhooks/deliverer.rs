@@ -229,7 +229,7 @@ impl Deliverer {
                 }
             };
             if found.lost > 0 {
-                let end = self.end_of_lost(self.reader.position());
+                let end = self.reader.journal().end_of_lost(self.reader.position());
                 self.books.never_found(end, found.lost);
                 self.say_lost(found.lost, end);
             }
@@ -362,15 +362,10 @@ impl Deliverer {
         }
     }
 
-    /// What became of events around this number that can no longer be found: they were too many, or Redis lost them.
-    fn end_of_lost(&self, number: u64) -> End {
-        if number <= self.reader.journal().cut_up_to() { End::Overflowed } else { End::RedisLost }
-    }
-
     /// Accounts for events that were taken and of which so many can no longer be found.
     fn count_lost(&mut self, events: &[u64], lost: usize) {
         if let Some(first) = events.first().filter(|_| lost > 0) {
-            let end = self.end_of_lost(*first);
+            let end = self.reader.journal().end_of_lost(*first);
             self.books.finished(end, lost);
             self.say_lost(lost as u64, end);
         }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::delivery::sender::Sender;
+use crate::delivery::sender::Unusable;
 use crate::event::HookId;
 use crate::registry::HookChange;
 use crate::registry::Registry;
@@ -42,7 +43,7 @@ impl Webhooks {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(config: &Config, registry: Registry) -> reqwest::Result<Self> {
+    pub fn new(config: &Config, registry: Registry) -> Result<Self, Unusable> {
         let shared = Shared {
             settings: config.hooks.clone(),
             builder: CallbackBuilder::new(&config.bbb, &config.hooks),

@@ -85,6 +85,9 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "xapi.lrs_endpoint" => ("https://lrs.org/xapi", |c| c.xapi.lrs_endpoint = Some("https://lrs.org/xapi".into())),
         "xapi.lrs_username" => ("u", |c| c.xapi.lrs_username = Some("u".into())),
         "xapi.lrs_password" => ("p", |c| c.xapi.lrs_password = Some(Secret::new("p"))),
+        "xapi.batchSize" => ("20", |c| c.xapi.batch_size = 20),
+        "xapi.requestTimeout" => ("2500", |c| c.xapi.request_timeout = Duration::from_millis(2500)),
+        "xapi.caFile" => ("/etc/ssl/lrs.pem", |c| c.xapi.ca_file = Some("/etc/ssl/lrs.pem".into())),
         "xapi.uuid_namespace" => ("01234567-89ab-cdef-0123-456789abcdef", |c| {
             c.xapi.uuid_namespace = Some("01234567-89ab-cdef-0123-456789abcdef".parse().unwrap());
         }),
@@ -237,7 +240,7 @@ modules:
   ../out/webhooks/index.js: {type: out, enabled: true, config: {getRaw: true, queue: {enabled: false}, retry: {x: 1}}}
   ../in/redis/index.js: {type: in, config: null}
   ../db/redis/index.js: {type: db, config: {queue: 1}}
-  ../out/xapi/index.js: {type: out}
+  ../out/xapi/index.js: {type: out, config: {redis: {host: x, port: 1, password: p}}}
 ";
     let server = Server::new().file("etc/local.yml", yaml).variable("ENABLE_WH_QUEUE", "true");
     assert_eq!(server.load().unwrap(), Server::new().load().unwrap());

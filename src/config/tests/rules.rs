@@ -224,6 +224,17 @@ fn of_two_urls_the_stronger_layer_s_is_used() {
 }
 
 #[test]
+fn the_example_s_learning_record_store_is_none() {
+    let example = "xapi: {lrs: {lrs_endpoint: 'https://your_lrs.endpoint', lrs_username: user, lrs_password: pass}}";
+    assert_eq!(config_of(example).xapi.lrs_endpoint, None);
+    let both = "
+xapi: {lrs: {batchSize: 5}, enabled: true}
+modules: {../out/xapi/index.js: {config: {lrs: {batchSize: 7}}}}";
+    assert_eq!((config_of(both).xapi.batch_size, config_of(both).xapi.enabled), (7, true));
+    assert_eq!(problems_of("xapi: {uuid_namespace: 123}").len(), 1);
+}
+
+#[test]
 fn no_message_shows_a_secret() {
     let server = Server::new().anonymous().variable("SERVER_DOMAIN", "d");
     let server = server.file("etc/local.yml", "bbb:\n  sharedSecret: true\n");

@@ -42,6 +42,11 @@ impl Meeting {
 
     /// The meeting is there.
     pub(crate) fn created(&self) -> Message {
+        self.created_with(&json!({"bbb-origin": "Moodle"}))
+    }
+
+    /// The meeting is there, with these metadata.
+    pub(crate) fn created_with(&self, metadata: &Value) -> Message {
         let body = json!({"props": {
             "meetingProp": {"name": "Demo Meeting", "extId": self.external, "intId": self.internal, "isBreakout": false},
             "breakoutProps": {"parentId": "bbb-none", "sequence": 0},
@@ -50,7 +55,7 @@ impl Meeting {
             "recordProp": {"record": true, "autoStartRecording": false},
             "voiceProp": {"telVoice": "71347", "voiceConf": "71347", "dialNumber": "613-555-1234", "muteOnStart": false},
             "usersProp": {"maxUsers": 25, "guestPolicy": "ASK_MODERATOR"},
-            "metadataProp": {"metadata": {"bbb-origin": "Moodle"}},
+            "metadataProp": {"metadata": metadata},
         }});
         Message::system("MeetingCreatedEvtMsg", &body)
     }

@@ -7,6 +7,7 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
+use redis::AsyncConnectionConfig;
 use redis::Client;
 use redis::Cmd;
 use redis::ConnectionAddr;
@@ -128,7 +129,9 @@ impl Redis {
         }
         let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), self.port);
         let client = Client::open(address.into_connection_info()?.set_redis_settings(settings))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        // A busy machine may take longer than the half second that is the default.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
         let _: String = cmd("PING").query_async(&mut connection).await?;
         let info: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
         match info.contains(&format!("process_id:{process}\r\n")) {

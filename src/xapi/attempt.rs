@@ -1,0 +1,67 @@
+//! One attempt to send statements.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::delivery::sender::Answered;
+use crate::delivery::sender::Post;
+use crate::event::Event;
+use crate::journal::Journal;
+use crate::xapi::Shared;
+use crate::xapi::credentials::Lrs;
+use crate::xapi::known::Happening;
+use crate::xapi::statement;
+
+const JSON: &str = "application/json";
+const VERSION: &[(&str, &str)] = &[("X-Experience-API-Version", "1.0.0")];
+
+/// What an attempt came to.
+pub(super) struct Attempted {
+    /// How it ended; none if there was nothing to send, or it could not be read.
+    pub(super) answered: Option<Answered>,
+    /// Of how many events no statement can be made any more.
+    pub(super) lost: usize,
+    /// The events, where they may be needed again: to be parked.
+    pub(super) events: Vec<Arc<Event>>,
+}
+
+/// Makes one attempt to send statements: finds the events, makes the statements, sends them.
+pub(super) async fn attempt(
+    journal: Journal,
+    shared: Arc<Shared>,
+    lrs: Arc<Lrs>,
+    numbers: Vec<u64>,
+    kept_alive: bool,
+) -> Attempted {
+    let events = match journal.fetch(&numbers).await {
+        Ok(events) => events,
+        Err(error) => {
+            debug!(%error, "Events that only Redis has cannot be read; trying again");
+            return Attempted { answered: None, lost: 0, events: Vec::new() };
+        }
+    };
+    let statements: Vec<String> = {
+        let known = shared.known();
+        let statement = |event: &Arc<Event>| {
+            let happening = Happening::of(event)?;
+            statement::of(&happening, known.meetings.get(&happening.meeting)?, &shared.site)
+        };
+        events.iter().filter_map(statement).map(|statement| statement.to_string()).collect()
+    };
+    let lost = numbers.len() - statements.len();
+    let body = match statements.as_slice() {
+        [] => return Attempted { answered: None, lost, events },
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(",")),
+    };
+    let post = Post {
+        url: lrs.statements(),
+        content_type: JSON,
+        headers: VERSION,
+        body: &body,
+        authorization: lrs.authorization(),
+    };
+    let answered = shared.sender.send(post, kept_alive).await;
+    Attempted { answered: Some(answered), lost, events }
+}
