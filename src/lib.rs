@@ -13,7 +13,8 @@
 //! # Layout
 //!
 //! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`checksum`], [`state`], [`mapper`], and what decides in the
-//! outputs ([`webhooks::callback`], [`delivery::retry`], [`delivery::lanes`], [`xapi::statement`], [`api::xml`]).
+//! outputs ([`webhooks::callback`], [`webhooks::signature`], [`delivery::retry`], [`delivery::lanes`], [`xapi::statement`],
+//! [`api::xml`]).
 //!
 //! Tasks: [`input`] listens, [`processor`] maps, [`webhooks`] delivers, [`xapi`] tells a Learning Record Store, [`api`]
 //! answers, [`journal::Committer`] writes all there is to Redis, [`replay`] sends events again when ordered to; [`app`] starts,

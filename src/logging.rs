@@ -45,6 +45,16 @@ pub fn start(log: &Log) -> Result<(), Error> {
     registry.try_init().map_err(|_| Error::Twice)
 }
 
+/// Sets up the log of a command that prints something else: warnings, to standard error.
+///
+/// # Errors
+/// If there is a log already.
+pub fn to_stderr() -> Result<(), Error> {
+    let ours = Targets::new().with_target("bbb_webhooks", LevelFilter::WARN);
+    let stderr = fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    tracing_subscriber::registry().with(ours).with(stderr).try_init().map_err(|_| Error::Twice)
+}
+
 fn open(log: &Log) -> Result<File, Error> {
     let opened = OpenOptions::new().create(true).append(true).open(&log.filename);
     opened.map_err(|error| Error::File { filename: log.filename.display().to_string(), error })

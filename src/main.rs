@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bbb_webhooks::app;
+use bbb_webhooks::cli;
 use bbb_webhooks::cli::Cli;
 use bbb_webhooks::cli::Command;
 use bbb_webhooks::commands;
+use bbb_webhooks::commands::Outcome;
+use bbb_webhooks::commands::check::Check;
 use bbb_webhooks::config;
 use bbb_webhooks::config::Config;
 use bbb_webhooks::config::Loaded;
@@ -23,28 +26,48 @@ const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_default();
-    let Loaded { config, notices } = match config::load(&Sources::of_process()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(BAD_CONFIGURATION);
+    match carry_out(command) {
+        Ok(Outcome { text, status }) => {
+            // A reader that has seen enough, as `head`, closes the pipe.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::from(status)
         }
-    };
-    let outcome = match command {
-        Command::Serve => serve(config, &notices),
-        Command::Replay(asked) => print(commands::replay(&config, &asked)),
-        Command::Parked(asked) => print(commands::parked(&config, &asked)),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bbb-webhooks: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<config::Error>() {
+            Ok(error) => {
+                eprintln!("{error}");
+                ExitCode::from(BAD_CONFIGURATION)
+            }
+            Err(error) => {
+                eprintln!("bbb-webhooks: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
-fn serve(config: Config, notices: &[String]) -> anyhow::Result<()> {
+fn carry_out(command: Command) -> anyhow::Result<Outcome> {
+    let sources = Sources::of_process();
+    let load = || config::load(&sources).map(|loaded| loaded.config);
+    let no_text = |()| String::new().into();
+    match command {
+        Command::Serve => serve(&sources).map(no_text),
+        Command::Check(asked) => check(&sources, &asked),
+        Command::Hooks(asked) => run(commands::hooks(&load()?, &asked)),
+        Command::Events(asked) => {
+            logging::to_stderr()?;
+            run(commands::events(&load()?, &asked)).map(no_text)
+        }
+        Command::Receive(asked) => run(commands::receive(&load()?, &asked)).map(no_text),
+        Command::Sign(asked) => commands::sign(&with_any_domain(&sources)?, &asked),
+        Command::Replay(asked) => run(commands::replay(&load()?, &asked)).map(Outcome::from),
+        Command::Parked(asked) => run(commands::parked(&load()?, &asked)).map(Outcome::from),
+        Command::Completions(asked) => Ok(commands::completions(&asked).into()),
+        Command::Man(asked) => commands::man(&asked).map(Outcome::from),
+    }
+}
+
+fn serve(sources: &Sources) -> anyhow::Result<()> {
+    let Loaded { config, notices } = config::load(sources)?;
     logging::start(&config.log)?;
     for notice in notices {
         warn!("{notice}");
@@ -52,12 +75,25 @@ fn serve(config: Config, notices: &[String]) -> anyhow::Result<()> {
     run(app::serve(config))
 }
 
-/// Runs a command and prints what it gives.
-fn print(command: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<()> {
-    let text = run(command)?;
-    // A reader that has seen enough, as `head`, closes the pipe.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+fn check(sources: &Sources, asked: &cli::Check) -> anyhow::Result<Outcome> {
+    let check = Check::of_configuration(sources)?;
+    // Without the network, there is nothing to wait for: no runtime, no TLS.
+    let check = match asked.config_only {
+        true => check,
+        false => run(async { Ok(check.surroundings(asked.online).await) })?,
+    };
+    Ok(check.outcome(asked))
+}
+
+/// The configuration; where nothing but the domain is missing, with any. A secret is enough to sign with: an integrator
+/// has no server.
+fn with_any_domain(sources: &Sources) -> Result<Config, config::Error> {
+    let loaded = config::load(sources).or_else(|error| {
+        let mut sources = sources.clone();
+        sources.environment.insert("SERVER_DOMAIN".to_owned(), "bbb.example.org".to_owned());
+        config::load(&sources).map_err(|_| error)
+    });
+    loaded.map(|loaded| loaded.config)
 }
 
 fn run<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -53,6 +53,7 @@ const ROOMS: &[Room] = &[
     room("mapper", &["event", "state"], &[]),
     room("store::format", &["event", "hook", "state"], &[]),
     room("webhooks::callback", &["checksum", "config"], &[]),
+    room("webhooks::signature", &["checksum", "config"], &[]),
     room("journal::cursor", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
@@ -68,8 +69,25 @@ const ROOMS: &[Room] = &[
     // The clock, and nothing else.
     room("clock", &[], &["std::time::SystemTime"]),
     // Around.
-    room("cli", &[], &["std::time::SystemTime"]),
-    room("commands", &["cli", "config", "connection", "event", "store"], &["std::time::SystemTime", "tokio"]),
+    room("cli", &["checksum"], &["std::net", "std::time::SystemTime"]),
+    room(
+        "commands",
+        &["cli", "clock", "config", "connection", "delivery", "event", "store", "webhooks"],
+        &["std::time::SystemTime", "tokio"],
+    ),
+    room("commands::answer", &[], &[]),
+    room("commands::check", &["cli", "config", "connection"], &["redis", "std::net", "tokio"]),
+    room("commands::check::show", &["config"], &[]),
+    // asks the API, and by HEAD whether receivers are there
+    room("commands::client", &["checksum", "config", "delivery"], &["reqwest", "std::net"]),
+    room(
+        "commands::events",
+        &["cli", "clock", "config", "connection", "event", "input", "mapper", "processor", "state", "store"],
+        &["fastrand", "redis", "std::fs", "tokio", "tokio_util"],
+    ),
+    room("commands::pages", &["cli"], &["std::fs"]),
+    room("commands::receive", &["cli", "clock", "config", "webhooks"], &["axum", "tokio"]),
+    room("commands::sign", &["checksum", "cli", "config", "webhooks"], &["std::fs"]),
     room("config", &["checksum"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "tracing"]),

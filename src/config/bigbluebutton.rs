@@ -10,6 +10,8 @@ use url::Url;
 pub(super) struct Search {
     /// Its value, in the first file that has one.
     pub(super) value: Option<String>,
+    /// That file.
+    pub(super) found_in: Option<PathBuf>,
     /// Each file looked at before, and why it did not help: for the error if nothing does.
     pub(super) looked_at: Vec<String>,
     /// Those of them that are there and cannot be read.
@@ -18,13 +20,14 @@ pub(super) struct Search {
 
 /// Looks for a property in `files`, in order.
 pub(super) fn search(files: &[PathBuf], property: &str) -> Search {
-    let mut search = Search { value: None, looked_at: Vec::new(), unreadable: Vec::new() };
+    let mut search = Search { value: None, found_in: None, looked_at: Vec::new(), unreadable: Vec::new() };
     for file in files {
         let shown = file.display();
         match fs::read(file) {
             Ok(bytes) => match value_of(&String::from_utf8_lossy(&bytes), property) {
                 Some(value) => {
                     search.value = Some(value);
+                    search.found_in = Some(file.clone());
                     return search;
                 }
                 None => search.looked_at.push(format!("{property} in {shown} (not set there)")),

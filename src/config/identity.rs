@@ -3,7 +3,7 @@
 use super::bigbluebutton::{self, Search};
 use super::resolve::Resolver;
 use super::values;
-use super::{Secret, Sources};
+use super::{Bbb, Secret, Sources};
 
 /// One of the two things that have no default.
 struct Required {
@@ -16,6 +16,53 @@ const SERVER_DOMAIN: Required =
     Required { key: "bbb.serverDomain", variable: "SERVER_DOMAIN", property: "bigbluebutton.web.serverURL" };
 const SHARED_SECRET: Required =
     Required { key: "bbb.sharedSecret", variable: "SHARED_SECRET", property: "securitySalt" };
+
+/// Whether BigBlueButton's own properties say the same as this configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// They do.
+    Agree(String),
+    /// They do not, and what comes of it.
+    Differ(String),
+    /// They say nothing, or cannot be read.
+    Unknown(String),
+}
+
+/// The properties file from which the value of `key` is taken if nothing else sets it.
+pub(super) fn taken_from(key: &str, sources: &Sources) -> Option<String> {
+    let what = [SERVER_DOMAIN, SHARED_SECRET].into_iter().find(|what| what.key == key)?;
+    let file = bigbluebutton::search(&sources.properties, what.property).found_in?;
+    Some(format!("{} ({})", file.display(), what.property))
+}
+
+/// Compares what is configured with BigBlueButton's properties. No line says the secret.
+pub(super) fn agreements(bbb: &Bbb, sources: &Sources) -> Vec<Agreement> {
+    let of_secret = |secret: &str| Some(secret.to_owned());
+    let compare = |what: &Required, configured: &str, of_property: &dyn Fn(&str) -> Option<String>, so: &str| {
+        let Search { value, found_in, looked_at, .. } = bigbluebutton::search(&sources.properties, what.property);
+        let (Some(value), Some(file)) = (value.as_deref().and_then(of_property), found_in) else {
+            return Agreement::Unknown(match looked_at.iter().all(|place| place.ends_with("(no such file)")) {
+                true => "its properties are not on this machine, so they are not compared".to_owned(),
+                false => format!("{} is not compared; looked at {}", what.key, looked_at.join("; ")),
+            });
+        };
+        let place = format!("{} in {}", what.property, file.display());
+        if value == configured {
+            Agreement::Agree(format!("{} is that of {place}", what.key))
+        } else {
+            Agreement::Differ(format!("{} is not that of {place}: {so}", what.key))
+        }
+    };
+    vec![
+        compare(
+            &SHARED_SECRET,
+            bbb.shared_secret.expose(),
+            &of_secret,
+            "clients that use BigBlueButton's get checksumError",
+        ),
+        compare(&SERVER_DOMAIN, &bbb.server_domain, &bigbluebutton::host_of, "callbacks name another server"),
+    ]
+}
 
 /// The domain sent in callbacks.
 pub(super) fn server_domain(from: &mut Resolver<'_>, sources: &Sources) -> String {
@@ -38,7 +85,7 @@ fn required(
     if let Some(found) = from.get(what.key) {
         return from.take(values::text(found)).map(|text| text.trim().to_owned()).unwrap_or_default();
     }
-    let Search { value, mut looked_at, unreadable } = bigbluebutton::search(&sources.properties, what.property);
+    let Search { value, mut looked_at, unreadable, .. } = bigbluebutton::search(&sources.properties, what.property);
     if let Some(value) = value {
         match of_property(&value) {
             Some(value) => {

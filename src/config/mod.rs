@@ -12,12 +12,14 @@
 //!            are its two longer stories
 //! ```
 //!
-//! Beside them, `origin` knows where a value came from, and `report` collects what came up.
+//! Beside them, `origin` knows where a value came from, `report` collects what came up, and `effective` shows the outcome to
+//! people.
 //!
 //! Nothing here reads the process's environment or a fixed path by itself: both come in as [`Sources`].
 
 mod bigbluebutton;
 mod dialects;
+mod effective;
 mod files;
 mod identity;
 mod keys;
@@ -38,6 +40,10 @@ use std::time::Duration;
 
 use crate::checksum::Algorithm;
 
+pub use self::effective::Explained;
+pub use self::effective::Setting;
+pub use self::effective::masked_url;
+pub use self::identity::Agreement;
 pub use self::report::Error;
 pub use self::sources::Sources;
 
@@ -57,13 +63,33 @@ pub struct Loaded {
 /// An [`Error`] with every problem found: files that cannot be used, values that are impossible, a secret or a domain
 /// that is set nowhere.
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+    explain(sources, |_, _| ()).map(|(loaded, ())| loaded)
+}
+
+/// Reads the configuration, and says where each value of it came from, and whether BigBlueButton's properties agree.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_explained(sources: &Sources) -> Result<(Loaded, Explained), Error> {
+    explain(sources, |config, settings| Explained {
+        settings: effective::settings(config, settings, sources),
+        agreements: identity::agreements(&config.bbb, sources),
+    })
+}
+
+fn explain<T>(
+    sources: &Sources,
+    explain: impl FnOnce(&Config, &dialects::Settings) -> T,
+) -> Result<(Loaded, T), Error> {
     let mut report = report::Report::default();
     let layers = files::read(sources, &mut report);
     let mut translated = dialects::translate(&layers, &mut report);
     translated.push(dialects::variables(sources));
     let settings = merge::merge(translated, &mut report);
     let config = resolve::resolve(&settings, sources, &mut report);
-    Ok(Loaded { config, notices: report.finish()? })
+    let notices = report.finish()?;
+    let explained = explain(&config, &settings);
+    Ok((Loaded { config, notices }, explained))
 }
 
 /// Everything that an operator can set.

@@ -14,6 +14,18 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
+impl File {
+    /// The line of a key that is known to be there, if no other line has it, comments aside: much faster than a parse, and a
+    /// file has many keys.
+    fn only_line_with(&self, step: &Step) -> Option<usize> {
+        let Step::Key(key) = step else { return None };
+        let is_comment = |line: &str| line.trim_start().starts_with('#');
+        let mut lines = (1..).zip(self.text.lines()).filter(|(_, line)| line.contains(key) && !is_comment(line));
+        let (number, _) = lines.next()?;
+        lines.next().is_none().then_some(number)
+    }
+}
+
 /// What was read.
 #[derive(Clone)]
 pub(super) enum Origin {
@@ -52,6 +64,21 @@ impl Place {
     /// The place of the entry `key` of the mapping that is here.
     pub(super) fn key(&self, key: &str) -> Self {
         self.step(Step::Key(key.to_owned()))
+    }
+
+    /// The place without the key: `FILE:LINE`.
+    pub(super) fn brief(&self) -> String {
+        match &self.origin {
+            Origin::File(file) => {
+                let only = self.path.last().and_then(|step| file.only_line_with(step));
+                match only.or_else(|| self.line_and_column().map(|(line, _)| line)) {
+                    Some(line) => format!("{}:{line}", file.path.display()),
+                    None => file.path.display().to_string(),
+                }
+            }
+            Origin::NodeConfig => "NODE_CONFIG".to_owned(),
+            Origin::Variable(name) => format!("variable {name}"),
+        }
     }
 
     fn step(&self, step: Step) -> Self {

@@ -163,7 +163,8 @@ impl fmt::Display for Answered {
 }
 
 /// What an error comes from in the end: those around it only say that it came, and where from.
-fn root(error: &reqwest::Error) -> String {
+#[must_use]
+pub fn root(error: &reqwest::Error) -> String {
     let mut root: &dyn Error = error;
     while let Some(cause) = root.source() {
         root = cause;

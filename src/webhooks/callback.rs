@@ -54,7 +54,13 @@ impl CallbackBuilder {
             true => Proof::Bearer,
             false => Proof::Checksum(hooks.checksum_algorithm, hooks.checksum_format),
         };
-        Self { domain: bbb.server_domain.clone(), secret: bbb.shared_secret.clone(), proof }
+        Self::with(&bbb.server_domain, bbb.shared_secret.clone(), proof)
+    }
+
+    /// A builder with this domain, secret and kind of proof.
+    #[must_use]
+    pub fn with(domain: &str, secret: Secret, proof: Proof) -> Self {
+        Self { domain: domain.to_owned(), secret, proof }
     }
 
     /// The callback to `callback_url` (as registered) with `events` (JSON texts), built at `timestamp` (ms since 1970).
@@ -85,24 +91,27 @@ impl CallbackBuilder {
         timestamp: u64,
         body: &str,
     ) -> String {
-        /// What version 2 of the Node daemon signed, in its order.
-        #[derive(Serialize)]
-        struct Version2<'a> {
-            event: &'a str,
-            timestamp: u64,
-            domain: &'a str,
-        }
-
         let secret = self.secret.expose().as_bytes();
         match format {
             ChecksumFormat::Form => algorithm.hex_digest(&[callback_url.as_bytes(), body.as_bytes(), secret]),
             ChecksumFormat::Json => {
-                let signed = Version2 { event, timestamp, domain: &self.domain };
-                let signed = serde_json::to_vec(&signed).expect("texts and a number are always JSON");
-                algorithm.hex_digest(&[callback_url.as_bytes(), &signed, secret])
+                let signed = version_2_text(event, timestamp, &self.domain);
+                algorithm.hex_digest(&[callback_url.as_bytes(), signed.as_bytes(), secret])
             }
         }
     }
+}
+
+/// What version 2 of the Node daemon signed instead of the body, in its order.
+pub(super) fn version_2_text(event: &str, timestamp: u64, domain: &str) -> String {
+    #[derive(Serialize)]
+    struct Version2<'a> {
+        event: &'a str,
+        timestamp: u64,
+        domain: &'a str,
+    }
+
+    serde_json::to_string(&Version2 { event, timestamp, domain }).expect("texts and a number are always JSON")
 }
 
 /// The URL with one more parameter, otherwise byte for byte.

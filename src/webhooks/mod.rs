@@ -1,10 +1,11 @@
 //! The webhooks output: a deliverer for each hook, for as long as the hook exists.
 //!
-//! [`deliverer`] is the loop; [`callback`] makes the exact request. What goes next, what an answer means, and the attempt
+//! [`deliverer`] is the loop; [`callback`] makes the exact request, [`signature`] checks one. What goes next, what an answer means, and the attempt
 //! itself are in [`crate::delivery`].
 
 pub mod callback;
 mod deliverer;
+pub mod signature;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -7,6 +7,12 @@
 mod api;
 mod backlog;
 mod books;
+mod commands_check;
+mod commands_events;
+mod commands_hooks;
+mod commands_pages;
+mod commands_receive;
+mod commands_sign;
 mod configuration;
 mod corpus_api;
 mod corpus_events;

@@ -8,7 +8,7 @@ use super::Server;
 
 /// A value for a key (as YAML, which does as a variable's text too), and what it changes.
 #[rustfmt::skip]
-fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
+pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
     fn host(server: &mut RedisServer) -> &mut String {
         let RedisServer::Tcp { host, .. } = server else { panic!() };
         host
@@ -113,7 +113,7 @@ fn both(config: &mut Config, change: fn(&mut RedisServer)) {
 }
 
 /// The YAML text that sets the value at the end of a way.
-fn yaml(way: &[&str], value: &str) -> String {
+pub(super) fn yaml(way: &[&str], value: &str) -> String {
     let lines = way.iter().enumerate().map(|(depth, step)| format!("{}{step}:", "  ".repeat(depth)));
     format!("{} {value}\n", lines.collect::<Vec<_>>().join("\n"))
 }
@@ -125,7 +125,7 @@ fn expected(key: &str) -> Config {
 }
 
 /// A server whose secret and domain come from the weakest file, so that every row can be seen to arrive.
-fn server(row: &Row) -> Server {
+pub(super) fn server(row: &Row) -> Server {
     let name = row.variable.filter(|name| ["SHARED_SECRET", "SERVER_DOMAIN"].contains(name)).unwrap_or_default();
     let mut server = Server::new();
     server.sources.environment.remove(name);

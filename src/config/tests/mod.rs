@@ -1,6 +1,7 @@
 //! The room as its users see it: files and variables in, a configuration or an error out.
 
 mod default_file;
+mod effective;
 mod every_key;
 mod layers;
 mod rules;

@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
+use super::following::Following;
 use super::free_port;
 use super::receiver::Algorithm;
 use super::redis::Redis;
@@ -111,6 +112,22 @@ impl Setup {
         daemon
     }
 
+    /// The program, ready to be run with this configuration.
+    pub(super) fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
+        command.env_clear().envs(&self.environment).args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs a command of the program, which is to end by itself, with this configuration.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.program(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+        let output = output.expect("the program can be run");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// Runs the program, which is to end by itself.
     pub(crate) async fn run(self) -> Ended {
         let mut daemon = Daemon { setup: self, running: None, stdout: Output::default(), stderr: Output::default() };
@@ -130,15 +147,15 @@ pub(crate) struct Ended {
 
 /// What a process wrote so far; of all its lives together.
 #[derive(Clone, Debug, Default)]
-struct Output(Arc<Mutex<String>>);
+pub(super) struct Output(Arc<Mutex<String>>);
 
 impl Output {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 
     /// Takes in all that comes, in a thread: the process must never wait for its reader.
-    fn take_in(&self, from: impl Read + Send + 'static) -> JoinHandle<()> {
+    pub(super) fn take_in(&self, from: impl Read + Send + 'static) -> JoinHandle<()> {
         let output = self.clone();
         std::thread::spawn(move || {
             let mut from = BufReader::new(from);
@@ -220,12 +237,12 @@ impl Daemon {
 
     /// Runs another command of the program beside the running daemon, with the same configuration.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
-        command.env_clear().envs(&self.setup.environment).args(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-        let output = output.expect("the program can be run");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+        self.setup.command(arguments).await
+    }
+
+    /// Starts another command of the program, which goes on until it is told to stop.
+    pub(crate) fn follow(&self, arguments: &[&str]) -> Following {
+        Following::start(self.setup.program(arguments))
     }
 
     /// Starts it again, without waiting for anything.

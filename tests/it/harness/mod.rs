@@ -3,6 +3,7 @@
 mod audience;
 mod chance;
 mod daemon;
+mod following;
 mod lab;
 mod ledger;
 mod load;
@@ -22,6 +23,7 @@ pub(crate) use self::audience::mark_of;
 pub(crate) use self::chance::chance;
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
+pub(crate) use self::daemon::Ended;
 pub(crate) use self::daemon::SECRET;
 pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;

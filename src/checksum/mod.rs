@@ -2,6 +2,8 @@
 //!
 //! Both are a plain hash over text and the shared secret, as BigBlueButton's API has it (not an HMAC).
 
+pub mod mistakes;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,12 +45,17 @@ impl Algorithm {
     /// The algorithm whose hex digest has `length` digits: a caller names it by nothing else.
     #[must_use]
     pub fn of_hex_length(length: usize) -> Option<Self> {
-        match length {
-            40 => Some(Self::Sha1),
-            64 => Some(Self::Sha256),
-            96 => Some(Self::Sha384),
-            128 => Some(Self::Sha512),
-            _ => None,
+        Self::ALL.into_iter().find(|algorithm| algorithm.hex_length() == length)
+    }
+
+    /// How many digits its hex digest has.
+    #[must_use]
+    pub const fn hex_length(self) -> usize {
+        match self {
+            Self::Sha1 => 40,
+            Self::Sha256 => 64,
+            Self::Sha384 => 96,
+            Self::Sha512 => 128,
         }
     }
 

@@ -1,0 +1,182 @@
+//! What is around the daemon: Redis, the API's port, receivers.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::bail;
+use redis::Client;
+use redis::RedisError;
+use redis::RedisResult;
+use tokio::time::timeout;
+
+use super::Finding;
+use super::Grade;
+use crate::commands::client;
+use crate::commands::client::Ping;
+use crate::commands::client::Prober;
+use crate::config::Config;
+use crate::config::Input;
+use crate::config::RedisServer;
+use crate::config::masked_url;
+use crate::connection;
+use crate::connection::Connection;
+
+/// Written to see whether Redis takes it, and removed at once.
+const PROBE_KEY: &str = "bigbluebutton:webhooks:out:check";
+
+/// How long Redis may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const EVENTS: &str = "Redis, events";
+const HOOKS: &str = "Redis, hooks";
+const API: &str = "API";
+const PERMANENT: &str = "permanent hooks";
+
+/// Looks at all of it.
+pub(super) async fn look(config: &Config, online: bool) -> Vec<Finding> {
+    let (events, hooks, api) = tokio::join!(events(&config.input), hooks(&config.redis), api(config));
+    let mut findings = vec![events, hooks];
+    findings.extend(api);
+    findings.extend(permanent(config, online).await);
+    findings
+}
+
+/// The server to listen to: the daemon only subscribes there.
+async fn events(input: &Input) -> Finding {
+    let client = match connection::client(&input.redis) {
+        Ok(client) => client,
+        Err(error) => return Finding::new(EVENTS, Grade::Failed, format!("no server can be asked: {error}")),
+    };
+    let server = connection::display(&client);
+    let subscribing = async {
+        let mut subscription = client.get_async_pubsub().await?;
+        for name in &input.channels {
+            match name.contains(['*', '?', '[']) {
+                true => subscription.psubscribe(name).await?,
+                false => subscription.subscribe(name).await?,
+            }
+        }
+        Ok::<_, RedisError>(())
+    };
+    match timeout(PATIENCE, subscribing).await {
+        Ok(Ok(())) => {
+            let (version, grade) = version(&client).await;
+            Finding::new(
+                EVENTS,
+                grade,
+                format!("{server}{version}: {} channels can be subscribed", input.channels.len()),
+            )
+        }
+        Ok(Err(error)) => Finding::new(EVENTS, Grade::Failed, format!("{server}: {}", said(&error))),
+        Err(_) => Finding::new(EVENTS, Grade::Failed, format!("{server}: no answer in time")),
+    }
+}
+
+/// The server to keep hooks and events in: it has to take what is written.
+async fn hooks(server: &RedisServer) -> Finding {
+    let client = match connection::client(server) {
+        Ok(client) => client,
+        Err(error) => return Finding::new(HOOKS, Grade::Failed, format!("no server can be asked: {error}")),
+    };
+    let server = connection::display(&client);
+    let writing = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let set = redis::cmd("SET").arg(PROBE_KEY).arg("by bbb-webhooks check").arg("EX").arg(10).to_owned();
+        set.query_async::<()>(&mut connection).await?;
+        redis::cmd("DEL").arg(PROBE_KEY).query_async::<()>(&mut connection).await
+    };
+    match timeout(PATIENCE, writing).await {
+        Ok(Ok(())) => {
+            let (version, grade) = version(&client).await;
+            Finding::new(HOOKS, grade, format!("{server}{version}: it takes what is written"))
+        }
+        Ok(Err(error)) => Finding::new(HOOKS, Grade::Failed, format!("{server}: {}", said(&error))),
+        Err(_) => Finding::new(HOOKS, Grade::Failed, format!("{server}: no answer in time")),
+    }
+}
+
+/// The version, which an ACL may hide; too old a one is worth a warning.
+async fn version(client: &Client) -> (String, Grade) {
+    let connection = Connection::new(client.clone());
+    let info: RedisResult<(String,)> = connection.run(redis::pipe().cmd("INFO").arg("server")).await;
+    let info = info.map(|(info,)| info).unwrap_or_default();
+    let Some(version) = info.lines().find_map(|line| line.strip_prefix("redis_version:")) else {
+        return (String::new(), Grade::Well);
+    };
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major < 5 => (format!(", Redis {version}, which is too old: 5.0 is needed"), Grade::Warning),
+        _ => (format!(", Redis {version}"), Grade::Well),
+    }
+}
+
+/// An error of Redis, and what to do about those that have a usual reason.
+fn said(error: &RedisError) -> String {
+    let hint = match error.code() {
+        Some("MISCONF") => ". It cannot save to its disk: is that full?",
+        Some("NOAUTH" | "WRONGPASS") => ". Look at redis.password",
+        Some("OOM") => ". Its memory is full (maxmemory)",
+        Some("READONLY") => ". It is a replica: name its master",
+        _ if error.is_connection_refusal() => ". Does it run, and there?",
+        _ => "",
+    };
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}{hint}"),
+        _ => format!("{error}{hint}"),
+    }
+}
+
+/// The port: free, or held by the daemon; then it has to take what this configuration signs.
+async fn api(config: &Config) -> Vec<Finding> {
+    let (bind, port) = (config.api.bind, config.api.port);
+    let address = std::net::SocketAddr::new(bind, port);
+    let finding = |grade, text: String| vec![Finding::new(API, grade, text)];
+    match TcpListener::bind(address) {
+        Ok(_) => return finding(Grade::Well, format!("{address} is free: no daemon runs")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+        Err(error) => return finding(Grade::Failed, format!("{address} cannot be listened on: {error}")),
+    }
+    let asked = async {
+        let client = client::Client::new(config)?;
+        match client.ping().await? {
+            Ping::Daemon => anyhow::Ok(client.ask("hooks/list", &[]).await?),
+            Ping::Other(said) => bail!("its answer to a ping is {said}"),
+        }
+    };
+    match asked.await {
+        Ok(answer) if answer.is_success() => finding(
+            Grade::Well,
+            format!("{address} is held by the running daemon; it has {} hooks", answer.hooks.len()),
+        ),
+        Ok(answer) if answer.get("messageKey") == Some("checksumError") => finding(
+            Grade::Warning,
+            format!("{address} is held by a daemon that runs with another secret: restart it to take this one"),
+        ),
+        Ok(_) => finding(Grade::Warning, format!("{address} is held by the running daemon; it waits for Redis")),
+        Err(error) => finding(Grade::Failed, format!("{address} is held by another program: {error:#}")),
+    }
+}
+
+async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
+    let hooks = &config.hooks.permanent;
+    if hooks.is_empty() {
+        return Vec::new();
+    }
+    if !online {
+        let text = format!("{} configured; --online asks whether they are there", hooks.len());
+        return vec![Finding::new(PERMANENT, Grade::Skipped, text)];
+    }
+    let prober = match Prober::new(config.hooks.request_timeout) {
+        Ok(prober) => prober,
+        Err(error) => return vec![Finding::new(PERMANENT, Grade::Failed, format!("{error:#}"))],
+    };
+    let probe = async |url: &str| {
+        let shown = masked_url(url);
+        match prober.probe(url).await {
+            Ok(status) => Finding::new(PERMANENT, Grade::Well, format!("{shown}: there, status {status} to HEAD")),
+            Err(why) => Finding::new(PERMANENT, Grade::Failed, format!("{shown}: {why}")),
+        }
+    };
+    futures_util::future::join_all(hooks.iter().map(|hook| probe(&hook.url))).await
+}
