@@ -17,6 +17,7 @@ use crate::harness::PATIENCE;
 use crate::harness::Publisher;
 use crate::harness::Redis;
 use crate::harness::Wish;
+use crate::harness::free_port;
 use crate::harness::holds_for;
 use crate::harness::stored;
 use crate::harness::until;
@@ -122,6 +123,17 @@ async fn a_redis_without_memory_costs_nothing() {
     let begin = async |redis: &Redis| redis.configure("maxmemory", "1").await;
     let end = async |redis: &Redis| redis.configure("maxmemory", "0").await;
     survives(&[], begin, end, "OOM", Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_became_a_replica_costs_nothing() {
+    let master = free_port().to_string();
+    let replicate = async |redis: &Redis, of: [&str; 2]| {
+        let _: String = redis.run(cmd("REPLICAOF").arg(&of)).await;
+    };
+    let begin = async |redis: &Redis| replicate(redis, ["127.0.0.1", &master]).await;
+    let end = async |redis: &Redis| replicate(redis, ["NO", "ONE"]).await;
+    survives(&[], begin, end, "READONLY", Duration::from_secs(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
