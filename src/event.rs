@@ -60,7 +60,7 @@ text_id! {
 }
 
 /// The id of a mapped event, such as `user-joined`. Built-in ids cost nothing to copy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(Cow<'static, str>);
 
 impl EventId {

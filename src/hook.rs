@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use url::Url;
+
 use crate::event::Event;
 use crate::event::EventId;
 use crate::event::ExternalMeetingId;
@@ -32,6 +34,26 @@ impl Hook {
     #[must_use]
     pub fn list_order(&self) -> (u64, u64, HookId) {
         (self.created_ms, self.id.as_str().parse().unwrap_or(u64::MAX), self.id.clone())
+    }
+}
+
+impl Hook {
+    /// The host and port that its callbacks go to: what a log may show.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let Ok(url) = Url::parse(&self.callback_url) else { return String::new() };
+        let host = url.host_str().unwrap_or_default();
+        url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// The callback URL without what may be secret: its query, user and password.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        let Ok(mut url) = Url::parse(&self.callback_url) else { return String::new() };
+        url.set_query(None);
+        // Only URLs without a host refuse these.
+        let _ = (url.set_username(""), url.set_password(None));
+        url.into()
     }
 }
 

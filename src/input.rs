@@ -30,6 +30,7 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
+use crate::books::intake::Intake;
 use crate::connection;
 use crate::connection::CONNECT_TIMEOUT;
 use crate::event::RawMessage;
@@ -73,9 +74,16 @@ struct Queued {
 pub struct Queue {
     messages: UnboundedReceiver<Queued>,
     skip_until: Option<Instant>,
+    intake: Arc<Intake>,
 }
 
 impl Queue {
+    /// What became of the messages.
+    #[must_use]
+    pub fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
     /// What was received up to then is left out.
     pub fn skip_until(&mut self, time: Option<Instant>) {
         self.skip_until = time;
@@ -118,6 +126,7 @@ pub struct Input {
     /// Messages dropped since the queue was last found with room.
     dropped: u64,
     tried: watch::Sender<bool>,
+    intake: Arc<Intake>,
 }
 
 /// How a session ended.
@@ -145,9 +154,11 @@ impl Input {
         let (tried, first_try) = watch::channel(false);
         let (patterns, channels) = channels.iter().cloned().partition(|name| name.contains(['*', '?', '[']));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        let intake = Arc::<Intake>::default();
+        let counted = Arc::clone(&intake);
         (
-            Self { client, channels, patterns, worth_queueing, queue, room, dropped: 0, tried },
-            Queue { messages, skip_until: None },
+            Self { client, channels, patterns, worth_queueing, queue, room, dropped: 0, tried, intake: counted },
+            Queue { messages, skip_until: None, intake },
             first_try,
         )
     }
@@ -197,6 +208,7 @@ impl Input {
         };
         let gap_ms = lost_at.take().map(|at| at.elapsed().as_millis());
         info!(channels = self.channels.len() + self.patterns.len(), gap_ms, "Subscribed to BigBlueButton's events");
+        self.intake.set_subscribed(true);
         self.tried.send_replace(true);
         let started = Instant::now();
         let heard = watch::Sender::new(());
@@ -208,6 +220,8 @@ impl Input {
                 return None;
             }
         };
+        self.intake.set_subscribed(false);
+        self.intake.lost.one_more();
         *healthy |= started.elapsed() >= HEALTHY_AFTER;
         Some(lost)
     }
@@ -262,7 +276,9 @@ impl Input {
             return;
         }
         let payload = message.get_payload_bytes();
+        self.intake.received.one_more();
         if !(self.worth_queueing)(payload) {
+            self.intake.ignored.one_more();
             return;
         }
         let size = u32::try_from(payload.len().max(1)).unwrap_or(u32::MAX);
@@ -271,6 +287,7 @@ impl Input {
                 warn!("Messages come faster than they can be mapped: the newest are dropped");
             }
             self.dropped += 1;
+            self.intake.dropped.one_more();
             return;
         };
         if self.dropped > 0 && self.room.available_permits() > QUEUE_BYTES / 2 {

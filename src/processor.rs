@@ -3,6 +3,7 @@
 //! One task changes the state, so events are in the order in which their messages were published. The state is shared only
 //! so that all of it can be written to a Redis that lost it.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
+use crate::books::intake::Intake;
 use crate::clock;
 use crate::config::Mappings;
 use crate::event::MappedEvent;
@@ -18,6 +20,7 @@ use crate::event::RawMessage;
 use crate::input::Queue;
 use crate::journal::Journal;
 use crate::mapper;
+use crate::mapper::NotMapped;
 use crate::state::State;
 use crate::store::StoredMappings;
 use crate::store::WriteBehind;
@@ -43,6 +46,7 @@ pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> St
 pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behind: &WriteBehind, settings: &Mappings) {
     let mut sweep = tokio::time::interval(settings.cleanup_interval.max(Duration::from_millis(1)));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let intake = Arc::clone(queue.intake());
     loop {
         tokio::select! {
             message = queue.next() => {
@@ -51,12 +55,15 @@ pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behi
                 let waiting = std::iter::from_fn(|| queue.next_now()).take(BATCH - 1);
                 let messages = std::iter::once(message).chain(waiting);
                 let mut state = lock(state);
-                let events = messages.flat_map(|message| events_of(&message, &mut state, now_ms)).collect();
+                let events = messages.flat_map(|message| events_of(&message, &mut state, now_ms, &intake)).collect();
+                show(&state, &intake);
                 behind.changed(state.take_changes());
                 journal.append(events, now_ms);
             }
             _ = sweep.tick() => {
-                sweep_out(&mut lock(state), behind, settings);
+                let mut state = lock(state);
+                sweep_out(&mut state, behind, settings);
+                show(&state, &intake);
                 journal.nudge();
             }
         }
@@ -74,8 +81,21 @@ fn sweep_out(state: &mut State, behind: &WriteBehind, settings: &Mappings) {
     behind.changed(state.take_changes());
 }
 
-fn events_of(message: &RawMessage, state: &mut State, now_ms: u64) -> Vec<MappedEvent> {
-    mapper::map(message, state, now_ms).unwrap_or_else(|reason| {
+/// Lets others see how much is remembered.
+fn show(state: &State, intake: &Intake) {
+    let (meetings, users) = state.counts();
+    intake.meetings.set(meetings);
+    intake.users.set(users);
+}
+
+fn events_of(message: &RawMessage, state: &mut State, now_ms: u64, intake: &Intake) -> Vec<MappedEvent> {
+    let mapped = mapper::map(message, state, now_ms);
+    match &mapped {
+        Ok(_) => intake.mapped.one_more(),
+        Err(NotMapped::NotJson) => intake.unparseable.one_more(),
+        Err(NotMapped::UnknownName | NotMapped::NoEvent) => intake.ignored.one_more(),
+    }
+    mapped.unwrap_or_else(|reason| {
         debug!(%reason, bytes = message.bytes.len(), "A message became no event");
         Vec::new()
     })

@@ -1,17 +1,21 @@
 //! The HTTP API by which hooks are created, destroyed and listed.
 //!
-//! [`call`] takes a request apart and checks its checksum, [`xml`] writes the answers, [`server`] is the listener.
+//! [`call`] takes a request apart and checks its checksum, [`xml`] writes the answers.
 
 mod call;
-mod server;
 pub mod xml;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
+use axum::extract::Request;
 use axum::extract::State;
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
@@ -23,6 +27,8 @@ use url::Url;
 use crate::api::call::Signed;
 use crate::api::call::canonical;
 use crate::api::xml::Answer;
+use crate::books::requests::ApiRequest;
+use crate::books::requests::ApiRequests;
 use crate::checksum::Algorithm;
 use crate::clock;
 use crate::config::Config;
@@ -33,6 +39,7 @@ use crate::registry;
 use crate::registry::Created;
 use crate::registry::NewHook;
 use crate::registry::Registry;
+use crate::server;
 
 /// What every call needs.
 #[derive(Clone, Debug)]
@@ -43,7 +50,14 @@ struct Api {
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
-pub async fn serve(listener: TcpListener, registry: Registry, config: &Config, stop: CancellationToken) {
+/// `requests` counts the calls.
+pub async fn serve(
+    listener: TcpListener,
+    registry: Registry,
+    requests: Arc<ApiRequests>,
+    config: &Config,
+    stop: CancellationToken,
+) {
     let api = Api {
         registry,
         secret: Arc::new(config.bbb.shared_secret.clone()),
@@ -54,9 +68,32 @@ pub async fn serve(listener: TcpListener, registry: Registry, config: &Config, s
         .route("/hooks/create", get(create))
         .route("/hooks/destroy", get(destroy))
         .route("/hooks/list", get(list))
-        .with_state(api);
+        .with_state(api)
+        .layer(from_fn_with_state(requests, count));
     let api_path: Arc<str> = config.bbb.api_path.as_str().into();
     server::serve(listener, router, move |request| canonical(request, &api_path), stop).await;
+}
+
+/// The routes, by which calls are counted. What is asked for elsewhere may be anything.
+const ROUTES: [&str; 4] = ["/hooks/create", "/hooks/destroy", "/hooks/list", "/hooks/ping"];
+
+/// Counts a call and its answer.
+async fn count(State(requests): State<Arc<ApiRequests>>, request: Request, next: Next) -> Response {
+    let method = match request.method() {
+        known @ (&Method::GET | &Method::HEAD | &Method::POST) => known.to_string(),
+        _ => "other".to_owned(),
+    };
+    let path = ROUTES.into_iter().find(|route| *route == request.uri().path()).unwrap_or("other");
+    let response = next.run(request).await;
+    let outcome = response.extensions().get::<Outcome>().copied().unwrap_or_default();
+    requests.answered(ApiRequest {
+        method,
+        path,
+        status: response.status().as_u16(),
+        returncode: outcome.returncode,
+        message_key: outcome.message_key,
+    });
+    response
 }
 
 async fn create(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
@@ -154,5 +191,18 @@ impl IntoResponse for Failure {
 
 /// Every answer in XML has status 200, failures too.
 fn answer(answer: &Answer<'_>) -> Response {
-    ([(CONTENT_TYPE, "text/xml; charset=utf-8")], answer.to_xml()).into_response()
+    let (returncode, message_key) = match answer {
+        Answer::Created(_) | Answer::Destroyed | Answer::Listed(_) => ("SUCCESS", ""),
+        Answer::Duplicate(_) => ("SUCCESS", "duplicateWarning"),
+        Answer::Failed { key, .. } => ("FAILED", *key),
+    };
+    let outcome = Extension(Outcome { returncode, message_key });
+    (outcome, [(CONTENT_TYPE, "text/xml; charset=utf-8")], answer.to_xml()).into_response()
+}
+
+/// What an answer in XML says, for counting.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    returncode: &'static str,
+    message_key: &'static str,
 }

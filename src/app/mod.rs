@@ -3,6 +3,7 @@
 mod recall;
 mod tasks;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::api;
 use crate::app::recall::Recall;
 use crate::app::recall::Recalled;
 use crate::app::tasks::Tasks;
+use crate::books::requests::ApiRequests;
 use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
@@ -31,9 +33,11 @@ use crate::journal::Committer;
 use crate::journal::Journal;
 use crate::mapper;
 use crate::mapper::Look;
+use crate::metrics;
 use crate::processor;
 use crate::registry::Registry;
 use crate::replay::Replay;
+use crate::status::Observer;
 use crate::store::Store;
 use crate::store::WriteBehind;
 use crate::webhooks::Webhooks;
@@ -104,6 +108,11 @@ const XAPI: &str = "xAPI output";
 const COMMITTER: &str = "journal's writer";
 const API: &str = "API server";
 const REPLAY: &str = "replay";
+const METRICS: &str = "metrics server";
+
+async fn listen(what: &str, bind: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((bind, port)).await.with_context(|| format!("{what} cannot listen on {bind}:{port}"))
+}
 
 /// The running daemon.
 #[derive(Debug)]
@@ -125,9 +134,11 @@ impl App {
     /// If it cannot start: its port is taken, say.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let config = Arc::new(config);
-        let address = (config.api.bind, config.api.port);
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| format!("the API cannot listen on {}:{}", address.0, address.1))?;
+        let listener = listen("the API", config.api.bind, config.api.port).await?;
+        let metrics_listener = match &config.metrics {
+            settings if settings.enabled => Some(listen("the metrics", settings.bind, settings.port).await?),
+            _ => None,
+        };
         let client = connection::client(&config.redis).context("the Redis server to keep hooks in")?;
         info!(server = connection::display(&client), "Hooks and events are kept in Redis");
         let connection = Arc::new(Connection::new(client.clone()));
@@ -150,7 +161,8 @@ impl App {
         // First of all, and before Redis is asked for anything: what is published meanwhile waits in the queue.
         let client = connection::client(&config.input.redis).context("the Redis server to listen to")?;
         let (input, mut queue, first_try) =
-            Input::new(client, &config.input.channels, |message| mapper::look(message) == Look::Known);
+            Input::new(client, &config.input.channels, |message| mapper::look(message) != Look::Unknown);
+        let intake = Arc::clone(queue.intake());
         app.tasks.spawn(INPUT, input.run(app.stop_input.clone()));
 
         let (registry, changes) =
@@ -226,12 +238,17 @@ impl App {
         if timeout(START_PATIENCE, started).await.is_err() {
             warn!("Redis is slow; the API answers before hooks are known");
         }
-        if config.metrics.enabled {
-            warn!("prometheus.enabled is set, but this version has no such output yet");
+        let requests = Arc::<ApiRequests>::default();
+        if let Some(listener) = metrics_listener {
+            info!(address = %listener.local_addr()?, path = config.metrics.path, "Metrics are served");
+            let (journal, registry, requests) = (journal.clone(), registry.clone(), Arc::clone(&requests));
+            let observer = Observer { journal, registry, intake, requests, xapi: app.xapi.clone() };
+            let (config, stop) = (Arc::clone(&config), app.stop_api.clone());
+            app.tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config.metrics, stop).await });
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
         let stop = app.stop_api.clone();
-        app.tasks.spawn(API, async move { api::serve(listener, registry, &config, stop).await });
+        app.tasks.spawn(API, async move { api::serve(listener, registry, requests, &config, stop).await });
         Ok(app)
     }
 
@@ -261,6 +278,7 @@ impl App {
             (&self.stop_outputs, XAPI),
             (&self.stop_api, API),
             (&self.stop_api, REPLAY),
+            (&self.stop_api, METRICS),
             (&self.stop_input, INPUT),
             (&self.stop_input, PROCESSOR),
             (&self.stop_committer, COMMITTER),

@@ -1,5 +1,6 @@
 //! What an answer to a callback means, and when to try again. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
@@ -26,6 +27,34 @@ impl Answer {
     #[must_use]
     pub fn is_delivered(self) -> bool {
         matches!(self, Self::Status(200..=299 | 401))
+    }
+}
+
+impl Answer {
+    /// The class that it belongs to, for counting.
+    #[must_use]
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Status(..200) => "1xx",
+            Self::Status(200..=299) => "2xx",
+            Self::Status(300..=399) => "3xx",
+            Self::Status(401) => "401",
+            Self::Status(400..=499) => "4xx",
+            Self::Status(_) => "5xx",
+            Self::Timeout => "timeout",
+            Self::Connect => "no_connection",
+            Self::Broken => "broken",
+            Self::Unsent => "unsent",
+        }
+    }
+
+    /// What went wrong, for counting: the status, or the class where there is none.
+    #[must_use]
+    pub fn reason(self) -> Cow<'static, str> {
+        match self {
+            Self::Status(status) => Cow::Owned(status.to_string()),
+            other => Cow::Borrowed(other.class()),
+        }
     }
 }
 

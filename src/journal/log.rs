@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::books::Account;
 use crate::books::Books;
 use crate::event::Event;
 use crate::event::ExternalMeetingId;
@@ -163,9 +162,9 @@ impl Log {
         self.next - 1
     }
 
-    /// The accounts of all readers.
-    pub(super) fn accounts(&self) -> Vec<(HookId, Account)> {
-        self.readers.values().map(|reader| (reader.name.clone(), reader.books.account())).collect()
+    /// The books of all readers.
+    pub(super) fn books(&self) -> Vec<(HookId, Arc<Books>)> {
+        self.readers.values().map(|reader| (reader.name.clone(), Arc::clone(&reader.books))).collect()
     }
 
     /// Memory had to let go all up to this number.

@@ -32,7 +32,6 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
-use crate::books::Account;
 use crate::books::Books;
 use crate::books::End;
 use crate::connection::Connection;
@@ -227,10 +226,18 @@ impl Journal {
         self.log().size()
     }
 
-    /// The accounts of all readers.
+    /// The books of all readers.
     #[must_use]
-    pub fn accounts(&self) -> Vec<(HookId, Account)> {
-        self.log().accounts()
+    pub fn books(&self) -> Vec<(HookId, Arc<Books>)> {
+        self.log().books()
+    }
+
+    /// How many entries the stream has.
+    ///
+    /// # Errors
+    /// If Redis cannot be read.
+    pub async fn stored(&self) -> Result<u64, Unreadable> {
+        Ok(stream::length(&self.shared.connection).await?)
     }
 
     /// Events by number, from memory or from the stream; those that neither has are missing.

@@ -45,10 +45,16 @@ pub(super) async fn last_number(connection: &Connection) -> RedisResult<u64> {
     Ok(entries.first().and_then(|(id, _)| entry::number(id)).unwrap_or(0))
 }
 
+/// How many entries there are.
+pub(super) async fn length(connection: &Connection) -> RedisResult<u64> {
+    let (length,): (u64,) = connection.run(redis::pipe().cmd("XLEN").arg(JOURNAL)).await?;
+    Ok(length)
+}
+
 /// What the stream holds, as a run of numbers without gaps that ends where it ends and is as long as it.
 pub(super) async fn span(connection: &Connection) -> RedisResult<Option<(u64, u64)>> {
     let last = last_number(connection).await?;
-    let (length,): (u64,) = connection.run(redis::pipe().cmd("XLEN").arg(JOURNAL)).await?;
+    let length = length(connection).await?;
     Ok((length > 0).then(|| ((last + 1).saturating_sub(length), last)))
 }
 

@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::books::Books;
 use crate::books::End;
+use crate::books::calls::Standing;
 use crate::clock;
 use crate::config::Hooks;
 use crate::config::OnExhausted;
@@ -164,6 +165,7 @@ impl Deliverer {
         let verdict = loop {
             self.take_in().await;
             self.start_attempts();
+            self.show();
             self.report_in_time();
             let wake_at = self.next_wake();
             tokio::select! {
@@ -259,7 +261,7 @@ impl Deliverer {
             if self.overflowed == 0 {
                 warn!(
                     hook.id = %self.hook.id,
-                    host = host(&self.hook),
+                    host = self.hook.host(),
                     "The hook's receiver is too far behind: the oldest events for it are dropped"
                 );
             }
@@ -331,6 +333,7 @@ impl Deliverer {
         });
         let lane = self.lane_of_task.remove(&task).expect("every attempt was started for a lane");
         let lost = attempted.lost;
+        self.count(&attempted);
         match attempted.answered {
             Some(answered) if answered.answer.is_delivered() => {
                 self.answered = true;
@@ -362,6 +365,41 @@ impl Deliverer {
         }
     }
 
+    /// Counts what came of an attempt.
+    fn count(&self, attempted: &Attempted) {
+        let Some(answered) = &attempted.answered else { return };
+        let (answer, now_ms) = (answered.answer, clock::unix_ms());
+        let ids = attempted.events.iter().map(|event| &event.mapped.id);
+        self.books.note(|calls| {
+            if answer.is_delivered() {
+                calls.attempted(answer.class(), answer.class().into(), now_ms);
+                attempted.events.iter().for_each(|event| calls.delivered(&event.mapped.id, event.accepted_ms, now_ms));
+            } else {
+                calls.attempted(answer.class(), answered.to_string().into(), now_ms);
+                ids.for_each(|id| calls.failed(&answer.reason(), id));
+            }
+        });
+    }
+
+    /// Lets others see how the hook stands.
+    fn show(&mut self) {
+        let standing = match (&self.suspended, self.failing) {
+            (Some(_), _) => Standing::Suspended,
+            (None, true) => Standing::Failing,
+            (None, false) => Standing::Well,
+        };
+        let due = self.suspended.as_ref().map_or_else(|| self.lanes.next_due(), |suspended| Some(suspended.probe_at));
+        let due = due.filter(|_| self.progress.unfinished() > 0);
+        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
+        let (in_flight, oldest) = (self.in_flight.len(), self.progress.oldest());
+        self.books.note(|calls| {
+            calls.standing = standing;
+            calls.in_flight = in_flight;
+            calls.oldest = oldest;
+            calls.next_try_ms = next_try_ms;
+        });
+    }
+
     /// Accounts for events that were taken and of which so many can no longer be found.
     fn count_lost(&mut self, events: &[u64], lost: usize) {
         if let Some(first) = events.first().filter(|_| lost > 0) {
@@ -388,7 +426,7 @@ impl Deliverer {
 
     fn receiver_works(&mut self) {
         if std::mem::replace(&mut self.failing, false) {
-            info!(hook.id = %self.hook.id, host = host(&self.hook), "Callbacks to this hook succeed again");
+            info!(hook.id = %self.hook.id, host = self.hook.host(), "Callbacks to this hook succeed again");
         }
         if self.suspended.take().is_some() {
             self.lanes.begin_anew();
@@ -406,7 +444,7 @@ impl Deliverer {
         debug!(hook.id = %self.hook.id, answer = %answered, failures, ?wait, "A callback failed");
         if let Some(wait) = wait {
             if !std::mem::replace(&mut self.failing, true) {
-                warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, "Callbacks to this hook fail; they will be tried again");
+                warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, "Callbacks to this hook fail; they will be tried again");
             }
             let due = self.after(wait);
             self.lanes.retry_at(lane, due);
@@ -417,10 +455,10 @@ impl Deliverer {
             return Verdict::GoOn;
         }
         if !self.hook.permanent && self.shared.settings.on_exhausted == OnExhausted::Remove {
-            warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, failures, "The hook is removed: no retry helped");
+            warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, failures, "The hook is removed: no retry helped");
             return Verdict::GiveUp;
         }
-        warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, failures, "The hook is suspended: no retry helped; its receiver is tried from time to time");
+        warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, failures, "The hook is suspended: no retry helped; its receiver is tried from time to time");
         self.suspended = Some(Suspended { since_ms: clock::unix_ms(), probe_at: 0 });
         self.probe_failed(lane, &answered)
     }
@@ -434,7 +472,7 @@ impl Deliverer {
             self.finish(&numbers);
             return;
         }
-        warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, events = events.len(), "The receiver works but refuses this callback; it is parked");
+        warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, events = events.len(), "The receiver works but refuses this callback; it is parked");
         let reason = answered.to_string();
         for event in events {
             self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());
@@ -453,7 +491,7 @@ impl Deliverer {
         suspended.probe_at = probe_at;
         let lasted = Duration::from_millis(clock::unix_ms().saturating_sub(suspended.since_ms));
         if !self.hook.permanent && lasted > settings.suspend_for {
-            warn!(hook.id = %self.hook.id, host = host(&self.hook), answer = %answered, "The hook is removed: its receiver did nothing but fail while suspended");
+            warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, "The hook is removed: its receiver did nothing but fail while suspended");
             return Verdict::GiveUp;
         }
         Verdict::GoOn
@@ -529,11 +567,4 @@ async fn attempt(
     };
     let answered = shared.sender.send(post, kept_alive).await;
     Attempted { answered: Some(answered), lost, events }
-}
-
-/// The host and port that a hook's callbacks go to: all of its URL that a log may show.
-fn host(hook: &Hook) -> String {
-    let Ok(url) = url::Url::parse(&hook.callback_url) else { return String::new() };
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -62,9 +62,10 @@ impl Inside {
 
     /// The accounts by hook, all of which must balance.
     fn accounts(&self) -> HashMap<String, Account> {
-        let accounts = self.app.journal().accounts().into_iter();
-        accounts
-            .map(|(id, account)| {
+        let books = self.app.journal().books().into_iter();
+        books
+            .map(|(id, books)| {
+                let account = books.account();
                 assert!(account.balances(), "hook {id}: {account:?}");
                 (id.to_string(), account)
             })

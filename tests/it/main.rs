@@ -26,6 +26,7 @@ mod isolation;
 mod keeping;
 mod killing;
 mod losses;
+mod metrics;
 mod moody;
 mod pace;
 mod redirects;

@@ -482,8 +482,8 @@ async fn the_books_of_statements_balance() {
     redis.publish_all(&[good.created(), good.joined("ada"), good.camera("bob"), good.left("ada")]).await;
     redis.publish_all(&[bad.created_with(&json!({"secret-lrs-payload": "x"})), bad.joined("ada"), good.ended()]).await;
     let account = eventually("all is finished", async || {
-        let accounts = app.journal().accounts();
-        let (_, account) = accounts.into_iter().find(|(name, _)| name.as_str() == "xapi")?;
+        let books = app.journal().books();
+        let account = books.into_iter().find(|(name, _)| name.as_str() == "xapi")?.1.account();
         assert!(account.balances(), "{account:?}");
         (account.delivered + account.parked + account.unsent == 7).then_some(account)
     })

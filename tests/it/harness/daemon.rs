@@ -370,13 +370,7 @@ impl Daemon {
     }
 
     async fn try_request(&self, method: &str, target: &str) -> Option<Answer> {
-        let mut stream = TcpStream::connect(self.address()).await.ok()?;
-        let head =
-            format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.ok()?;
-        let mut bytes = Vec::new();
-        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.ok()?.ok()?;
-        Answer::parse(&String::from_utf8_lossy(&bytes))
+        ask(self.setup.port, method, target).await
     }
 
     /// Calls the API with parameters and their checksum.
@@ -514,4 +508,20 @@ impl Answer {
     pub(crate) fn message_key(&self) -> Option<String> {
         self.text_of("messageKey")
     }
+}
+
+/// One request to a port of 127.0.0.1, on a connection of its own.
+async fn ask(port: u16, method: &str, target: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let mut bytes = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.ok()?.ok()?;
+    Answer::parse(&String::from_utf8_lossy(&bytes))
+}
+
+/// GETs a target of whatever listens on a port of 127.0.0.1.
+pub(crate) async fn get(port: u16, target: &str) -> Answer {
+    ask(port, "GET", target).await.unwrap_or_else(|| panic!("no answer from port {port} to {target}"))
 }

@@ -27,6 +27,7 @@ pub(crate) use self::daemon::Ended;
 pub(crate) use self::daemon::SECRET;
 pub(crate) use self::daemon::Setup;
 pub(crate) use self::daemon::api_checksum;
+pub(crate) use self::daemon::get;
 pub(crate) use self::lab::Lab;
 pub(crate) use self::ledger::CURSORS;
 pub(crate) use self::ledger::JOURNAL;

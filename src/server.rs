@@ -30,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` on `listener`; `rewrite` sees each request first. When told to stop, it accepts no more and finishes
 /// what was asked, within [`STOP_PATIENCE`].
-pub(super) async fn serve(
+pub async fn serve(
     listener: TcpListener,
     router: Router,
     rewrite: impl Fn(Request<Incoming>) -> Request<Incoming> + Clone + Send + Sync + 'static,
@@ -51,18 +51,18 @@ pub(super) async fn serve(
                 let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
-                        debug!(%error, "A connection to the API ended early");
+                        debug!(%error, "A connection ended early");
                     }
                 });
             }
             Err(error) => {
-                warn!(%error, "No connection to the API can be accepted; trying on");
+                warn!(%error, "No connection can be accepted; trying on");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
     if timeout(STOP_PATIENCE, connections.shutdown()).await.is_err() {
-        debug!("Connections to the API are closed, finished or not");
+        debug!("Connections are closed, finished or not");
     }
 }

@@ -1,10 +1,19 @@
-//! The account of what became of a hook's events. It balances at any moment.
+//! What is counted, for whoever wants to see how the daemon does: here the account of what became of a hook's events, which
+//! balances at any moment; [`calls`], the attempts to deliver them; [`intake`], the messages they are made of; [`requests`],
+//! the calls of the API.
 //!
 //! Every event that was accepted and that a hook wants is in exactly one place: not taken from the journal yet, taken and
 //! unfinished (waiting, in flight, or to be tried again), delivered, parked, or dropped for a reason.
 
+pub mod calls;
+pub mod intake;
+pub mod requests;
+
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
+
+use crate::books::calls::Calls;
 
 /// What became of the events of one hook, since the daemon started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,19 +75,34 @@ pub enum End {
     Unsent,
 }
 
-/// The account of one hook, kept by several tasks.
+/// The account of one hook and of its calls, kept by several tasks.
 #[derive(Debug, Default)]
-pub struct Books(Mutex<Account>);
+pub struct Books(Mutex<(Account, Calls)>);
 
 impl Books {
     /// The account as it is now.
     #[must_use]
     pub fn account(&self) -> Account {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open().0
+    }
+
+    /// The account and the calls, as they are now.
+    #[must_use]
+    pub fn copy(&self) -> (Account, Calls) {
+        self.open().clone()
+    }
+
+    /// Takes note of something about the calls.
+    pub fn note(&self, note: impl FnOnce(&mut Calls)) {
+        note(&mut self.open().1);
+    }
+
+    fn open(&self) -> MutexGuard<'_, (Account, Calls)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut Account)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.open().0);
     }
 
     /// An event was accepted that the hook wants.

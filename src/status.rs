@@ -1,0 +1,125 @@
+//! What others may see of the running daemon: one look at everything that it knows of itself.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::books::Account;
+use crate::books::calls::Calls;
+use crate::books::intake::Intake;
+use crate::books::requests::ApiRequest;
+use crate::books::requests::ApiRequests;
+use crate::clock;
+use crate::event::HookId;
+use crate::hook::Hook;
+use crate::journal::Health;
+use crate::journal::Journal;
+use crate::registry::Registry;
+use crate::xapi;
+use crate::xapi::Xapi;
+
+/// How long Redis may take to say what only it knows; a look does without then.
+const REDIS_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Looks at the parts of the daemon. Clones look at the same.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// The journal, with everybody's books.
+    pub journal: Journal,
+    /// The hooks.
+    pub registry: Registry,
+    /// What became of the messages.
+    pub intake: Arc<Intake>,
+    /// The calls of the API.
+    pub requests: Arc<ApiRequests>,
+    /// The xAPI output, if there is one.
+    pub xapi: Option<Xapi>,
+}
+
+/// A reader of the journal, as it is now.
+#[derive(Clone, Debug)]
+pub struct ReaderStatus {
+    /// What became of its events.
+    pub account: Account,
+    /// What came of the attempts to deliver them.
+    pub calls: Calls,
+    /// When the oldest event that it is not done with was accepted, in ms since 1970.
+    pub oldest_accepted_ms: Option<u64>,
+}
+
+/// All there is to see.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// When this was looked at, in ms since 1970.
+    pub now_ms: u64,
+    /// Whether Redis has what it should have.
+    pub health: Health,
+    /// Events in memory, and their bytes.
+    pub memory: (usize, usize),
+    /// Entries in the stream; none where Redis did not say in time.
+    pub stored: Option<u64>,
+    /// What became of the messages.
+    pub intake: Arc<Intake>,
+    /// How often each call of the API was answered how.
+    pub requests: BTreeMap<ApiRequest, u64>,
+    /// The hooks in the order created; empty until they are known.
+    pub hooks: Vec<(Arc<Hook>, ReaderStatus)>,
+    /// The xAPI output, and how many events had no Learning Record Store to go to.
+    pub xapi: Option<(ReaderStatus, u64)>,
+}
+
+impl Observer {
+    /// One look at everything.
+    pub async fn look(&self) -> Status {
+        let mut readers: HashMap<_, _> =
+            self.journal.books().into_iter().map(|(name, books)| (name, books.copy())).collect();
+        let stored = timeout(REDIS_PATIENCE, self.journal.stored()).await;
+        let mut hooks = Vec::new();
+        for hook in self.registry.list(None).unwrap_or_default() {
+            // A hook that is just coming or going has no books.
+            if let Some((account, calls)) = readers.remove(&hook.id) {
+                hooks.push((hook, self.reader(account, calls).await));
+            }
+        }
+        let xapi = match (&self.xapi, readers.remove(&HookId::from(xapi::READER))) {
+            (Some(xapi), Some((account, calls))) => Some((self.reader(account, calls).await, xapi.without_lrs())),
+            _ => None,
+        };
+        Status {
+            now_ms: clock::unix_ms(),
+            health: self.journal.health().borrow().clone(),
+            memory: self.journal.size(),
+            stored: stored.ok().and_then(Result::ok),
+            intake: Arc::clone(&self.intake),
+            requests: self.requests.counts(),
+            hooks,
+            xapi,
+        }
+    }
+
+    async fn reader(&self, account: Account, calls: Calls) -> ReaderStatus {
+        let oldest = match calls.oldest {
+            Some(number) => timeout(REDIS_PATIENCE, self.journal.fetch(&[number])).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        let oldest_accepted_ms = oldest.and_then(|events| events.first().map(|event| event.accepted_ms));
+        ReaderStatus { account, calls, oldest_accepted_ms }
+    }
+}
+
+impl ReaderStatus {
+    /// How many events it is not done with.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.account.waiting + self.account.unfinished
+    }
+
+    /// How old the oldest of them is at `now_ms`, in ms; 0 if there is none.
+    #[must_use]
+    pub fn lag_ms(&self, now_ms: u64) -> u64 {
+        self.oldest_accepted_ms.map_or(0, |accepted_ms| now_ms.saturating_sub(accepted_ms))
+    }
+}

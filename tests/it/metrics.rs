@@ -1,0 +1,178 @@
+//! What Prometheus gets to see.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::harness::Lab;
+use crate::harness::Meeting;
+use crate::harness::Reply;
+use crate::harness::Setup;
+use crate::harness::eventually;
+use crate::harness::free_port;
+use crate::harness::get;
+use crate::harness::until;
+
+/// A scrape: samples by series, `name{label="value",...}`.
+#[derive(Debug)]
+struct Scrape {
+    text: String,
+    samples: BTreeMap<String, f64>,
+}
+
+impl Scrape {
+    async fn of(port: u16) -> Self {
+        let text = get(port, "/metrics").await.body;
+        let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            (series.to_owned(), value.parse().unwrap())
+        });
+        Self { samples: samples.collect(), text }
+    }
+
+    #[track_caller]
+    fn value(&self, series: &str) -> f64 {
+        *self.samples.get(series).unwrap_or_else(|| panic!("no {series} in\n{}", self.text))
+    }
+
+    /// The series with this in their names or labels.
+    fn with(&self, part: &str) -> Vec<&String> {
+        self.samples.keys().filter(|series| series.contains(part)).collect()
+    }
+}
+
+/// A daemon that serves metrics, and their port.
+async fn lab(change: impl FnOnce(Setup) -> Setup) -> (Lab, u16) {
+    let port = free_port();
+    let lab = Lab::with(|daemon| change(daemon.env("PROM_ENABLED", "true").env("PROM_PORT", &port.to_string()))).await;
+    (lab, port)
+}
+
+#[tokio::test]
+async fn the_names_of_the_node_daemon_are_there_with_their_labels() {
+    let (lab, port) = lab(|daemon| daemon.set("hooks.retryIntervals", vec![50_u64])).await;
+    let url = lab.receiver.url("/x");
+    lab.daemon.create(&format!("{url}?token=secret-token"), &[]).await;
+    lab.daemon.call("hooks/create", &[("callbackURL", "nonsense")]).await;
+    lab.daemon.raw_get("/bigbluebutton/api/hooks/list?checksum=1234").await;
+    lab.receiver.answer("/x", [Reply::status(503), Reply::ok()]);
+    let meeting = Meeting::new("math-101");
+    lab.redis.publish_all(&[meeting.created(), meeting.joined("ada")]).await;
+    lab.redis.publish_on("from-akka-apps-redis-channel", "{\"envelope\":{\"name\":\"UserLeftMeetingEvtMsg\"}").await;
+    lab.receiver.wait("/x", 3).await;
+    let scrape = eventually("two are counted", async || {
+        let scrape = Scrape::of(port).await;
+        (scrape.with("processed_events").len() == 2).then_some(scrape)
+    })
+    .await;
+    let request = |path: &str, code: &str, key: &str| {
+        format!(
+            "bbb_webhooks_out_hooks_api_requests{{method=\"GET\",path=\"/hooks/{path}\",statusCode=\"200\",\
+             returncode=\"{code}\",messageKey=\"{key}\"}}"
+        )
+    };
+    for (series, value) in [
+        ("bbb_webhooks_module_status{module=\"../in/redis/index.js\",moduleType=\"in\"}".to_owned(), 1.0),
+        ("bbb_webhooks_module_status{module=\"../db/redis/index.js\",moduleType=\"db\"}".to_owned(), 1.0),
+        ("bbb_webhooks_module_status{module=\"../out/webhooks/index.js\",moduleType=\"out\"}".to_owned(), 1.0),
+        ("bbb_webhooks_event_process_failures".to_owned(), 1.0),
+        (
+            "bbb_webhooks_event_dispatch_failures{outputEventId=\"\",module=\"../out/webhooks/index.js\"}".to_owned(),
+            0.0,
+        ),
+        ("bbb_webhooks_meeting_mappings".to_owned(), 1.0),
+        ("bbb_webhooks_user_mappings".to_owned(), 1.0),
+        (request("create", "SUCCESS", ""), 1.0),
+        (request("create", "FAILED", "createHookError"), 1.0),
+        (request("list", "FAILED", "checksumError"), 1.0),
+        (
+            format!(
+                "bbb_webhooks_out_hooks_registered_hooks{{callbackURL=\"{url}\",permanent=\"false\",getRaw=\"false\",\
+                 enabled=\"true\"}}"
+            ),
+            1.0,
+        ),
+        (
+            format!(
+                "bbb_webhooks_out_hooks_hook_failures{{callbackURL=\"{url}\",reason=\"503\",eventId=\"meeting-created\"}}"
+            ),
+            1.0,
+        ),
+        (format!("bbb_webhooks_out_hooks_processed_events{{eventId=\"user-joined\",callbackURL=\"{url}\"}}"), 1.0),
+    ] {
+        assert!((scrape.value(&series) - value).abs() < 1e-9, "{series} {}", scrape.value(&series));
+    }
+    assert!(!scrape.text.contains("secret-token"), "{}", scrape.text);
+}
+
+#[tokio::test]
+async fn the_books_balance_in_every_scrape_and_a_removed_hook_is_gone_from_it() {
+    let (lab, port) =
+        lab(|daemon| daemon.set("hooks.queueSize", 20).set("hooks.retryIntervals", vec![20_u64; 500])).await;
+    let ids = [lab.hook("/good", &[]).await, lab.hook("/bad", &[]).await];
+    lab.receiver.answer("/bad", [Reply::status(500)]);
+    let meeting = Meeting::new("math-101");
+    let balance = async || {
+        let scrape = Scrape::of(port).await;
+        for id in &ids {
+            let of = |name: &str, label: &str| {
+                let found = scrape.with(&format!("{name}{{hook=\"{id}\","));
+                found.into_iter().filter(|series| series.contains(label)).map(|series| scrape.samples[series]).sum()
+            };
+            let parts: f64 = of("hook_waiting_events", "")
+                + of("hook_unfinished_events", "")
+                + of("hook_events_total", "delivered")
+                + of("hook_events_total", "parked")
+                + of("hook_dropped_events_total", "");
+            let whole: f64 = of("hook_events_total", "matched");
+            assert!((parts - whole).abs() < 0.5, "hook {id}: {parts} of {whole}\n{}", scrape.text);
+        }
+        scrape
+    };
+    for n in 0..100 {
+        lab.redis.publish(&meeting.chat("ada", &n.to_string())).await;
+        balance().await;
+    }
+    lab.receiver.wait("/good", 100).await;
+    let scrape = eventually("the bad one's state is told", async || {
+        let scrape = balance().await;
+        let failing = scrape.with("hook_state").into_iter().any(|series| {
+            series.contains(&format!("hook=\"{}\"", ids[1]))
+                && series.contains("failing")
+                && scrape.samples[series] > 0.5
+        });
+        failing.then_some(scrape)
+    })
+    .await;
+    let count = scrape.with("hook_delivery_seconds_count").into_iter().map(|series| scrape.samples[series]);
+    assert!((count.sum::<f64>() - 100.0).abs() < 0.5, "{}", scrape.text);
+    assert!(scrape.with("hook_lag_seconds").len() == 2);
+
+    lab.daemon.destroy(&ids[1]).await;
+    until("its series are gone", async || {
+        let scrape = Scrape::of(port).await;
+        scrape.with(&format!("hook=\"{}\"", ids[1])).is_empty() && scrape.with("/bad").is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_process_is_measured_only_if_asked() {
+    let (_plain, port) = lab(|daemon| daemon).await;
+    assert!(Scrape::of(port).await.with("webhooks_process_").is_empty());
+    let (_asked, port) = lab(|daemon| daemon.env("PROM_COLLECT_DEFAULT_METRICS", "true")).await;
+    let scrape = Scrape::of(port).await;
+    let names: BTreeSet<_> = scrape.with("bbb_webhooks_process_").into_iter().cloned().collect();
+    assert_eq!(names.len(), 8, "{names:?}");
+    assert!(scrape.value("bbb_webhooks_process_process_resident_memory_bytes") > 1e6);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_shows() {
+    let (mut lab, port) = lab(|daemon| daemon).await;
+    assert!(Scrape::of(port).await.value("bbb_webhooks_degraded") < 0.5);
+    lab.redis.kill();
+    until("it is degraded", async || Scrape::of(port).await.value("bbb_webhooks_degraded") > 0.5).await;
+    until("the subscription is lost", async || Scrape::of(port).await.value("bbb_webhooks_subscribed") < 0.5).await;
+    lab.redis.start_again().await;
+    until("it is well again", async || Scrape::of(port).await.value("bbb_webhooks_degraded") < 0.5).await;
+}
