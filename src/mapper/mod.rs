@@ -14,9 +14,6 @@ mod passed;
 mod recording;
 mod user;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
