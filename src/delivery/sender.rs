@@ -87,6 +87,8 @@ impl Sender {
                 .tls_certs_merge(authorities.iter().cloned())
                 .user_agent(concat!("bbb-webhooks/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::custom(follow))
+                // A callback URL is a secret as a rule, and not for where its receiver redirects to.
+                .referer(false)
                 // Retries are counted, and they are ours.
                 .retry(reqwest::retry::never())
                 .no_proxy()
