@@ -188,6 +188,19 @@ async fn a_raw_hook_gets_the_message_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn half_a_character_costs_no_event() {
+    let lab = Lab::start().await;
+    lab.hook("/mapped", &[]).await;
+    lab.hook("/raw", &[("getRaw", "true")]).await;
+    let message = Meeting::new("math-101").chat("ada", "cut: HALF").json.replace("HALF", r"\ud83d");
+    lab.redis.publish_on("from-akka-apps-chat-redis-channel", &message).await;
+    let requests = lab.receiver.wait("/mapped", 1).await;
+    assert_eq!(texts(&requests), ["cut: \u{fffd}"]);
+    let requests = lab.receiver.wait("/raw", 1).await;
+    assert_eq!(requests[0].callback().event, format!("[{}]", message.replace(r"\ud83d", r"\ufffd")));
+}
+
+#[tokio::test]
 async fn callbacks_are_signed_with_the_algorithm_configured() {
     for (name, algorithm) in Algorithm::ALL {
         let lab = Lab::with(|setup| setup.env("HOOK_CHECKSUM_ALGORITHM", name)).await;
