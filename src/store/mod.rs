@@ -225,10 +225,12 @@ impl Store {
                 self.meetings.put(commands, &stored.mapping_id, &format::of_meeting(&stored));
             }
             Change::RemoveMeeting(mapping_id) => self.meetings.remove(commands, mapping_id),
-            Change::PutUser(meeting, id, user) => {
+            Change::AddUser(meeting, id, user) | Change::PutUser(meeting, id, user) => {
                 self.users.put(commands, &user.mapping_id, &format::of_user(meeting, id, user));
             }
-            Change::RemoveUser(mapping_id) => self.users.remove(commands, mapping_id),
+            Change::RemoveUser(mapping_id) | Change::RemoveAddedUser(mapping_id) => {
+                self.users.remove(commands, mapping_id)
+            }
         }
     }
 }
