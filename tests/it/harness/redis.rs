@@ -182,6 +182,12 @@ impl Redis {
         }
     }
 
+    /// Runs commands.
+    pub(crate) async fn run_all(&self, commands: &redis::Pipeline) {
+        let mut connection = self.running.as_ref().expect("this Redis runs").1.clone();
+        commands.exec_async(&mut connection).await.expect("Redis carries the commands out");
+    }
+
     /// Publishes a message as BigBlueButton does. Gives the number of subscribers that it went to.
     pub(crate) async fn publish(&self, message: &Message) -> u64 {
         self.publish_on(message.channel, &message.json).await
