@@ -184,7 +184,15 @@ impl Store {
         commands
     }
 
-    /// The commands that forget a hook.
+    /// The commands that forget a hook, and what is parked of it.
+    #[must_use]
+    pub fn forget_hook(&self, id: &HookId) -> Pipeline {
+        let mut commands = self.remove_hook(id);
+        parked::forget(&mut commands, id);
+        commands
+    }
+
+    /// The commands that forget a hook, but nothing else of it: it can be put back.
     #[must_use]
     pub fn remove_hook(&self, id: &HookId) -> Pipeline {
         let mut commands = redis::pipe();

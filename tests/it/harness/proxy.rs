@@ -30,6 +30,8 @@ struct Failure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// The command reaches Redis; the connection breaks instead of an answer.
+    LosesTheAnswer,
     /// The command goes nowhere, as all that comes after it; the connection stays open.
     Swallows,
 }
@@ -47,6 +49,11 @@ impl Proxy {
     /// The TCP port, on 127.0.0.1.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The answer to the next command of this name is lost, although Redis carried it out.
+    pub(crate) fn lose_the_answer_to(&self, command: &'static str) {
+        *self.failure.lock().unwrap() = Some(Failure { at: command, kind: Kind::LosesTheAnswer });
     }
 
     /// The next command of this name is neither carried out nor answered.
@@ -96,7 +103,7 @@ async fn pass_on(mut near: TcpStream, mut far: TcpStream, failure: Arc<Mutex<Opt
             }
             read = far.read(&mut answer) => {
                 let read = read?;
-                if read == 0 {
+                if read == 0 || failing == Some(Kind::LosesTheAnswer) {
                     return Ok(());
                 }
                 near.write_all(&answer[..read]).await?;

@@ -214,6 +214,14 @@ impl Redis {
         .await;
     }
 
+    /// How often a command was carried out, by its name in lower case.
+    pub(crate) async fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.run(cmd("INFO").arg("commandstats")).await;
+        let start = format!("cmdstat_{command}:calls=");
+        let calls = stats.lines().find_map(|line| line.strip_prefix(&start)?.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    }
+
     /// A hash; empty if there is none.
     pub(crate) async fn hash(&self, key: &str) -> BTreeMap<String, String> {
         self.run(cmd("HGETALL").arg(key)).await
