@@ -4,6 +4,7 @@
 //! delivers learns of hooks that come and go as [`HookChange`]s.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
 use std::sync::PoisonError;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
+use tracing::warn;
 
 use crate::config::Hooks as Settings;
 use crate::config::IdFormat;
@@ -175,6 +177,7 @@ impl Registry {
         let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
         last.number = numbers.chain([counter]).max().unwrap_or(0);
         last.created_ms = hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0);
+        self.drop_duplicates(&mut hooks).await?;
         self.reconcile_permanent(&mut hooks, settings, &mut last, now_ms).await?;
         self.shared.highest.store(last.number, Relaxed);
         info!(hooks = hooks.len(), "Hooks are known");
@@ -194,6 +197,17 @@ impl Registry {
         Ok(())
     }
 
+    /// One hook for each URL: the oldest. Its receiver would get every event twice.
+    async fn drop_duplicates(&self, hooks: &mut Vec<Hook>) -> Result<(), Error> {
+        let store = &self.shared.store;
+        let mut urls = HashSet::new();
+        for newer in hooks.extract_if(.., |hook| !urls.insert(hook.callback_url.clone())) {
+            store.carry_out(store.forget_hook(&newer.id)).await?;
+            warn!(hook.id = %newer.id, "Redis has two hooks for one URL; the newer is removed");
+        }
+        Ok(())
+    }
+
     /// Permanent hooks are those of the configuration: added, changed and removed there means so here.
     async fn reconcile_permanent(
         &self,
@@ -205,7 +219,7 @@ impl Registry {
         let store = &self.shared.store;
         let configured = |hook: &Hook| settings.permanent.iter().any(|permanent| permanent.url == hook.callback_url);
         for gone in hooks.extract_if(.., |hook| hook.permanent && !configured(hook)) {
-            store.carry_out(store.remove_hook(&gone.id)).await?;
+            store.carry_out(store.forget_hook(&gone.id)).await?;
             info!(hook.id = %gone.id, "A permanent hook is no longer configured; it is removed");
         }
         for permanent in &settings.permanent {
@@ -236,6 +250,11 @@ impl Registry {
     /// # Errors
     /// If the hooks are not known yet, or the store does not take it; then there is no such hook.
     pub async fn create(&self, new: NewHook, now_ms: u64) -> Result<Created, Error> {
+        let registry = self.clone();
+        to_its_end(async move { registry.create_at(new, now_ms).await }).await
+    }
+
+    async fn create_at(&self, new: NewHook, now_ms: u64) -> Result<Created, Error> {
         let mut last = self.shared.last.lock().await;
         if let Some(known) = self.find(|hook| hook.callback_url == new.callback_url)? {
             self.tell(HookChange::WantedAgain(known.id.clone()));
@@ -273,11 +292,21 @@ impl Registry {
     /// Destroys a hook that is not permanent. The store has forgotten it when this returns.
     ///
     /// # Errors
-    /// If the hooks are not known yet, there is no such hook, or the store does not take it.
+    /// If the hooks are not known yet, there is no such hook, or the store does not take it; then the hook stays.
     pub async fn destroy(&self, id: &str) -> Result<(), Error> {
+        let (registry, id) = (self.clone(), id.to_owned());
+        to_its_end(async move { registry.destroy_now(&id).await }).await
+    }
+
+    async fn destroy_now(&self, id: &str) -> Result<(), Error> {
         let _one_at_a_time = self.shared.last.lock().await;
         let hook = self.find(|hook| hook.id.as_str() == id && !hook.permanent)?.ok_or(Error::NotFound)?;
-        self.shared.journal.store(self.shared.store.remove_hook(&hook.id), None).await?;
+        if let Err(error) = self.shared.journal.store(self.shared.store.remove_hook(&hook.id), None).await {
+            // It may be removed all the same. Who is told of an error finds the hook where it was and asks again; so it
+            // must not be gone after a restart, and what waits for it with it.
+            self.while_known(&hook.id, || self.shared.behind.hook_stays(&hook));
+            return Err(error.into());
+        }
         self.give_up(&hook.id);
         Ok(())
     }
@@ -291,7 +320,8 @@ impl Registry {
 
     /// Puts an event of a hook aside that its receiver refuses; `reason` says how, `now_ms` is ms since 1970.
     pub fn park(&self, id: &HookId, event: &Event, reason: &str, now_ms: u64) {
-        self.shared.behind.park(id, event, reason, now_ms);
+        // An attempt that was in flight as its hook was removed must not leave anything.
+        self.while_known(id, || self.shared.behind.park(id, event, reason, now_ms));
     }
 
     /// Everything about hooks that is to be remembered, with the one that is just being stored.
@@ -331,6 +361,14 @@ impl Registry {
         Ok(hooks.as_ref().ok_or(Error::NotReady)?.values().find(|hook| is_it(hook)).cloned())
     }
 
+    /// Does something if there is such a hook; it is not removed meanwhile.
+    fn while_known(&self, id: &HookId, what: impl FnOnce()) {
+        let hooks = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        if hooks.as_ref().is_some_and(|hooks| hooks.contains_key(id)) {
+            what();
+        }
+    }
+
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Option<HashMap<HookId, Arc<Hook>>>> {
         self.shared.hooks.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -356,5 +394,18 @@ impl Registry {
     fn tell(&self, change: HookChange) {
         // Nobody listens any more while the daemon stops.
         let _ = self.shared.changes.send(change);
+    }
+}
+
+/// Runs a change of the hooks to its end, even if whoever asked for it goes away meanwhile, as a client of the API does that
+/// waits no longer. Left half way, it would be known to Redis and not here, or the other way round.
+async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(change).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and all that waits with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

@@ -1,7 +1,10 @@
 //! Sends events of the past to one hook again, when ordered to.
 //!
-//! They are appended to the journal once more, addressed to that hook alone, and take the way of all events from there.
+//! They are appended to the journal once more, addressed to that hook alone, and take the way of all events from there: they
+//! are delivered although Redis may not have them yet. So an order is begun only while Redis takes writes, and once begun, it
+//! is carried on where Redis failed, not begun again.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +20,8 @@ use crate::event::MappedEvent;
 use crate::event::RawForm;
 use crate::event::XAPI_READER;
 use crate::hook::Interest;
+use crate::journal::Health;
 use crate::journal::Journal;
-use crate::journal::NotStored;
 use crate::journal::Unreadable;
 use crate::mapper;
 use crate::registry::Registry;
@@ -34,13 +37,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many events are appended at once.
 const PAGE: usize = 500;
 
-/// An order could not be carried out now.
+/// An order could not be begun now.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 enum Error {
     Unreadable(#[from] Unreadable),
     Store(#[from] store::Error),
-    NotStored(#[from] NotStored),
 }
 
 /// What orders are carried out with.
@@ -59,16 +61,20 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Carries out orders until told to stop.
+    /// Carries out orders until told to stop. One that is not done then is carried out after the next start.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.carry_out_orders() => {}
+        }
+    }
+
+    async fn carry_out_orders(&self) {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
+            tokio::time::sleep(LOOK_EVERY).await;
             while let Some(order) = self.next_order().await {
                 if let Err(error) = self.carry_out(&order).await {
-                    debug!(%error, "An order to send events again cannot be carried out now");
+                    debug!(%error, "An order to send events again cannot be begun now");
                     break;
                 }
             }
@@ -76,6 +82,9 @@ impl Replay {
     }
 
     async fn next_order(&self) -> Option<Order> {
+        if *self.journal.health().borrow() != Health::Good {
+            return None;
+        }
         // That Redis is away is said by those who need it more.
         self.store.next_order().await.ok().flatten()
     }
@@ -99,7 +108,8 @@ impl Replay {
                 sent.to_string()
             }
         };
-        Ok(self.store.order_done(order, &outcome).await?)
+        carry_on(|| self.store.order_done(order, &outcome)).await;
+        Ok(())
     }
 
     /// Events that the journal holds, the newest of them if there are too many.
@@ -121,19 +131,21 @@ impl Replay {
             position = last;
         }
         let numbers = &numbers[numbers.len().saturating_sub(self.most)..];
+        let mut sent = 0;
         for page in numbers.chunks(PAGE) {
-            let events = self.journal.fetch(page).await?;
-            self.append(hook, events.iter().map(|event| event.mapped.clone()).collect()).await?;
+            let events = carry_on(|| self.journal.fetch(page)).await;
+            self.append(hook, events.iter().map(|event| event.mapped.clone()).collect()).await;
+            sent += events.len();
         }
-        Ok(numbers.len())
+        Ok(sent)
     }
 
     async fn send_parked(&self, hook: &HookId) -> Result<usize, Error> {
         let parked = self.store.parked(hook).await?;
         for page in parked.chunks(PAGE) {
-            self.append(hook, page.iter().map(|(_, parked)| of_parked(parked)).collect()).await?;
+            self.append(hook, page.iter().map(|(_, parked)| of_parked(parked)).collect()).await;
             let numbers: Vec<_> = page.iter().map(|(number, _)| *number).collect();
-            self.store.drop_parked(hook, &numbers).await?;
+            carry_on(|| self.store.drop_parked(hook, &numbers)).await;
         }
         Ok(parked.len())
     }
@@ -142,15 +154,26 @@ impl Replay {
         let texts = self.store.version_2_events(hook.as_str()).await?;
         let events: Vec<_> = texts.iter().filter_map(|text| mapper::of_version_2(text)).collect();
         for page in events.chunks(PAGE) {
-            self.append(hook, page.to_vec()).await?;
+            self.append(hook, page.to_vec()).await;
         }
         Ok(events.len())
     }
 
     /// Appends events, and waits until Redis has them.
-    async fn append(&self, hook: &HookId, events: Vec<MappedEvent>) -> Result<(), Error> {
+    async fn append(&self, hook: &HookId, events: Vec<MappedEvent>) {
         self.journal.append_to(hook, events, clock::unix_ms());
-        Ok(self.journal.flush().await?)
+        carry_on(|| self.journal.flush()).await;
+    }
+}
+
+/// Tries a step until it succeeds: what came before it is done, and must not be done again.
+async fn carry_on<T, E: Display, S: Future<Output = Result<T, E>>>(step: impl Fn() -> S) -> T {
+    loop {
+        match step().await {
+            Ok(outcome) => return outcome,
+            Err(error) => debug!(%error, "An order to send events again cannot be carried on now"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -43,6 +43,12 @@ pub struct User {
 }
 
 impl User {
+    /// The change that this user is gone, where all up to those who joined at `given_out` were given out.
+    fn removal(self, given_out: u64) -> Change {
+        let change = if self.joined > given_out { Change::RemoveAddedUser } else { Change::RemoveUser };
+        change(self.mapping_id)
+    }
+
     /// Whether an attribute is set. BigBlueButton 1.x sent `"true"` as text.
     fn is(&self, attribute: &str) -> bool {
         match self.attributes.get(attribute) {
@@ -60,10 +66,15 @@ pub enum Change {
     PutMeeting(InternalMeetingId, Meeting),
     /// A meeting's mapping, by its id in Redis, is gone.
     RemoveMeeting(String),
+    /// A user's mapping is new: Redis cannot know it before this is repeated there, or all of the state.
+    AddUser(InternalMeetingId, InternalUserId, User),
     /// A user's mapping is new or changed.
     PutUser(InternalMeetingId, InternalUserId, User),
     /// A user's mapping, by its id in Redis, is gone.
     RemoveUser(String),
+    /// The same of a mapping that was not in the state when all of it was last given out: if its [`Change::AddUser`] was
+    /// not repeated yet, neither need be.
+    RemoveAddedUser(String),
 }
 
 /// All meetings and users.
@@ -74,6 +85,8 @@ pub struct State {
     active: HashSet<InternalMeetingId>,
     changes: Vec<Change>,
     last_joined: u64,
+    /// `joined` of the last user who may have been in the state when all of it was given out.
+    given_out: u64,
     random: fastrand::Rng,
 }
 
@@ -81,7 +94,14 @@ impl State {
     /// An empty state. `random` makes the ids of mappings.
     #[must_use]
     pub fn new(random: fastrand::Rng) -> Self {
-        Self { meetings: HashMap::new(), active: HashSet::new(), changes: Vec::new(), last_joined: 0, random }
+        Self {
+            meetings: HashMap::new(),
+            active: HashSet::new(),
+            changes: Vec::new(),
+            last_joined: 0,
+            given_out: 0,
+            random,
+        }
     }
 
     /// Puts a meeting back that was read from Redis, less its users.
@@ -109,7 +129,8 @@ impl State {
 
     /// The whole state, as changes from nothing.
     #[must_use]
-    pub fn everything(&self) -> Vec<Change> {
+    pub fn everything(&mut self) -> Vec<Change> {
+        self.given_out = self.last_joined;
         let mut changes = Vec::new();
         for (id, meeting) in &self.meetings {
             if meeting.external_id.is_some() {
@@ -178,7 +199,7 @@ impl State {
     pub fn meeting_ended(&mut self, meeting: &InternalMeetingId) -> Vec<(InternalUserId, User)> {
         let Some(known) = self.meetings.get_mut(meeting) else { return Vec::new() };
         let users: Vec<_> = std::mem::take(&mut known.users).into_iter().collect();
-        self.changes.extend(users.iter().map(|(_, user)| Change::RemoveUser(user.mapping_id.clone())));
+        self.changes.extend(users.iter().map(|(_, user)| user.clone().removal(self.given_out)));
         users
     }
 
@@ -195,6 +216,7 @@ impl State {
         let joined = now_ms.max(self.last_joined + 1);
         let users = &mut self.meeting_entry(meeting, now_ms).users;
         let known = users.get(user);
+        let is_known = known.is_some();
         let record = User {
             mapping_id: known.map_or(mapping_id, |known| known.mapping_id.clone()),
             external_id,
@@ -204,7 +226,8 @@ impl State {
         };
         users.insert(user.clone(), record.clone());
         self.last_joined = joined;
-        self.changes.push(Change::PutUser(meeting.clone(), user.clone(), record));
+        let change = if is_known { Change::PutUser } else { Change::AddUser };
+        self.changes.push(change(meeting.clone(), user.clone(), record));
     }
 
     /// A user left.
@@ -212,7 +235,7 @@ impl State {
         // shift_remove, because the others keep their order
         let left = self.meetings.get_mut(meeting).and_then(|known| known.users.shift_remove(user));
         if let Some(left) = left {
-            self.changes.push(Change::RemoveUser(left.mapping_id));
+            self.changes.push(left.removal(self.given_out));
         }
     }
 
@@ -252,7 +275,7 @@ impl State {
             .collect();
         for id in expired {
             if let Some(meeting) = self.meetings.remove(&id) {
-                self.changes.extend(meeting.users.into_values().map(|user| Change::RemoveUser(user.mapping_id)));
+                self.changes.extend(meeting.users.into_values().map(|user| user.removal(self.given_out)));
                 self.changes.push(Change::RemoveMeeting(meeting.mapping_id));
             }
         }

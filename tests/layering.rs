@@ -115,7 +115,8 @@ const ROOMS: &[Room] = &[
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
     room("delivery", &["clock", "config", "event", "journal"], &[]),
-    room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tracing"]),
+    // one deadline over several tries
+    room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
         "webhooks",
         &["books", "clock", "config", "delivery", "event", "hook", "journal", "registry"],

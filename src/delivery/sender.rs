@@ -1,5 +1,6 @@
 //! One attempt to deliver something over HTTP.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::fs;
@@ -15,6 +16,8 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderValue;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
+use tokio::time::Instant;
+use tower::util::MapRequestLayer;
 use tracing::warn;
 
 use crate::clock;
@@ -27,6 +30,15 @@ const REDIRECTS: usize = 10;
 
 /// Most bytes of an answer that are read; nothing in it matters, but a connection whose answer was read serves again.
 const ANSWER_BYTES: usize = 64 * 1024;
+
+/// A kept connection that turns out to be closed says so when something is sent on it: after the way there and back. Later
+/// than this, a connection broke under a receiver that works on the callback.
+const CLOSED_SAYS_SO_WITHIN: Duration = Duration::from_millis(100);
+
+tokio::task_local! {
+    /// Whether an attempt made a connection of its own.
+    static CONNECTED: Cell<bool>;
+}
 
 /// What to send by POST.
 #[derive(Clone, Copy, Debug)]
@@ -87,8 +99,15 @@ impl Sender {
                 .tls_certs_merge(authorities.iter().cloned())
                 .user_agent(concat!("bbb-webhooks/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::custom(follow))
+                // A callback URL is a secret as a rule, and not for where its receiver redirects to.
+                .referer(false)
                 // Retries are counted, and they are ours.
                 .retry(reqwest::retry::never())
+                .connector_layer(MapRequestLayer::new(|destination| {
+                    // Some connections are made outside of any attempt, for the next one.
+                    let _ = CONNECTED.try_with(|connected| connected.set(true));
+                    destination
+                }))
                 .no_proxy()
                 .tcp_nodelay(true)
         };
@@ -103,22 +122,30 @@ impl Sender {
     }
 
     /// Makes one attempt. `kept_alive` says that the receiver answered before, so that a connection to it may have been
-    /// kept; if it then turns out to be closed, the attempt is made again at once, on a new one.
+    /// kept; if it then turns out to be closed, the attempt is made again at once, on a new one, within the same deadline.
+    ///
+    /// Nothing says for certain that a connection was closed before the callback came. It is taken to be so if this attempt
+    /// did not make the connection itself, and it broke at once. A receiver that takes callbacks and hangs up breaks the
+    /// connections that it was sent them on, so it gets one twice at most when it begins to do so.
     pub async fn send(&self, post: Post<'_>, kept_alive: bool) -> Answered {
-        let first = self.attempt(post).await;
+        let begun = Instant::now();
+        let attempt = async { (self.attempt(post, self.timeout).await, CONNECTED.with(Cell::get)) };
+        let (first, connected) = CONNECTED.scope(Cell::new(false), attempt).await;
+        let took = begun.elapsed();
+        let was_closed = kept_alive && !connected && took < CLOSED_SAYS_SO_WITHIN;
         match first.answer {
-            Answer::Broken if kept_alive => self.attempt(post).await,
+            Answer::Broken if was_closed => self.attempt(post, self.timeout.saturating_sub(took)).await,
             _ => first,
         }
     }
 
-    async fn attempt(&self, post: Post<'_>) -> Answered {
+    async fn attempt(&self, post: Post<'_>, timeout: Duration) -> Answered {
         let failed = |answer| Answered { answer, retry_after: None, cause: None };
         let mut request = self.client.post(post.url).header(CONTENT_TYPE, post.content_type);
         for (name, value) in post.headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(post.body.to_owned()).timeout(self.timeout).build();
+        let request = request.body(post.body.to_owned()).timeout(timeout).build();
         let Ok(mut request) = request else { return failed(Answer::Unsent) };
         if let Some(authorization) = post.authorization {
             let Ok(mut value) = HeaderValue::from_str(authorization.expose()) else { return failed(Answer::Unsent) };

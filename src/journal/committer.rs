@@ -292,12 +292,13 @@ impl Committer {
                 "Memory is full (hooks.memoryLimit) before Redis took everything: the oldest events are dropped for hooks that still need them"
             );
         }
-        let mut commit = Commit {
-            news: self.journal.log().take_news(MOST_EVENTS, MOST_BYTES),
-            behind: self.behind.take(),
-            requests: std::mem::take(&mut self.kept),
-            commands: redis::pipe(),
-        };
+        let mut news = self.journal.log().take_news(MOST_EVENTS, MOST_BYTES);
+        let behind = self.behind.take();
+        if behind.leaves_more() {
+            let cursors = std::mem::take(&mut news.cursors);
+            self.journal.log().not_committed(News { cursors, ..News::default() });
+        }
+        let mut commit = Commit { news, behind, requests: std::mem::take(&mut self.kept), commands: redis::pipe() };
         while let Ok(request) = self.requests.try_recv() {
             commit.requests.push(request);
         }

@@ -418,6 +418,11 @@ impl Log {
         news
     }
 
+    /// Whether Redis has all up to this number that memory has.
+    pub(super) fn is_committed(&self, number: u64) -> bool {
+        self.events.get(self.place_after(self.committed)).is_none_or(|next| next.number > number)
+    }
+
     /// Redis has these news.
     pub(super) fn committed(&mut self, news: &News) {
         if let Some(last) = news.events.last() {

@@ -180,12 +180,18 @@ impl Journal {
         stored.await.map_err(|_| stopped())?
     }
 
-    /// Waits until Redis has what was appended so far, if that is not more than goes into one commit.
+    /// Waits until Redis has what was appended so far, with however many commits.
     ///
     /// # Errors
     /// If Redis cannot be reached or refuses.
     pub async fn flush(&self) -> Result<(), NotStored> {
-        self.store(redis::pipe(), None).await
+        let end = self.end();
+        loop {
+            self.store(redis::pipe(), None).await?;
+            if self.log().is_committed(end) {
+                return Ok(());
+            }
+        }
     }
 
     /// The number of the last event that was appended.

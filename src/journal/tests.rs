@@ -247,3 +247,27 @@ async fn the_last_word_of_a_reader_outlives_it_unless_it_is_forgotten() {
     assert_eq!((news.cursors, news.gone), (vec![("stays".into(), Cursor::at(1))], vec!["goes".into()]));
     assert!(journal.commit().is_empty());
 }
+
+#[tokio::test]
+async fn a_flush_lasts_until_the_last_event_is_stored() {
+    let nowhere = redis::Client::open("redis://127.0.0.1:1").unwrap();
+    let (journal, mut requests) = Journal::new(1 << 20, Arc::new(Connection::new(nowhere)));
+    journal.log().begin_at(100);
+    let _needs_all = journal.reader_of(None, false);
+    journal.append((0..5).map(|_| event("a", "x")).collect(), 0);
+    let flushing = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.flush().await }
+    });
+    for left in (0..3).rev() {
+        let request = requests.recv().await.unwrap();
+        assert!(!flushing.is_finished());
+        let news = journal.log().take_news(2, usize::MAX);
+        journal.log().committed(&news);
+        // What comes later is not waited for.
+        journal.append(vec![event("a", "later")], 0);
+        assert_eq!(journal.log().is_committed(104), left == 0);
+        request.done.send(Ok(())).unwrap();
+    }
+    flushing.await.unwrap().unwrap();
+}

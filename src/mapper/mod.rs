@@ -12,11 +12,10 @@ mod meeting;
 mod names;
 mod passed;
 mod recording;
+mod surrogates;
 mod user;
 
-#[cfg(test)]
-mod tests;
-
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -134,10 +133,9 @@ pub enum Look {
 /// Looks for a message's name without building anything.
 #[must_use]
 pub fn look(message: &[u8]) -> Look {
-    match Names::read(&String::from_utf8_lossy(message)) {
-        Ok(names) => recognise(&names).map_or(Look::Unknown, |_| Look::Known),
-        Err(_) => Look::Unparseable,
-    }
+    let text = String::from_utf8_lossy(message);
+    let look = |text: &str| Some(recognise(&Names::read(text).ok()?).map_or(Look::Unknown, |_| Look::Known));
+    look(&text).or_else(|| look(&surrogates::replaced(&text))).unwrap_or(Look::Unparseable)
 }
 
 /// Why a message became no event.
@@ -161,7 +159,7 @@ pub enum NotMapped {
 pub fn map(raw: &RawMessage, state: &mut State, now_ms: u64) -> Result<Vec<MappedEvent>, NotMapped> {
     // Text that is not UTF-8 is read with replacement characters, as the Node daemon reads it.
     let text = String::from_utf8_lossy(&raw.bytes);
-    let body: Value = serde_json::from_str(&text).map_err(|_| NotMapped::NotJson)?;
+    let (body, text) = parse(&text).ok_or(NotMapped::NotJson)?;
     let names = Names::read(&text).map_err(|_| NotMapped::UnknownName)?;
     let drafts = match recognise(&names).ok_or(NotMapped::UnknownName)? {
         Recognised::Message(entry) => (entry.map)(&Message { body: &body, ids: entry.ids, now_ms }, state),
@@ -180,10 +178,20 @@ pub fn map(raw: &RawMessage, state: &mut State, now_ms: u64) -> Result<Vec<Mappe
 /// text is no event.
 #[must_use]
 pub fn of_version_2(text: &str) -> Option<MappedEvent> {
-    let body: Value = serde_json::from_str(text).ok()?;
-    let names = Names::read(text).ok()?;
+    let (body, text) = parse(text)?;
+    let names = Names::read(&text).ok()?;
     let id = names.data_id.or(names.envelope).or(names.header)?;
-    Some(passed::as_it_stands(EventId::from(&*id), &body, text))
+    Some(passed::as_it_stands(EventId::from(&*id), &body, &text))
+}
+
+/// What JSON text says, and the text as receivers can read it too: lone surrogates, which JavaScript lets pass and others
+/// refuse, are replaced. All else stays as it is.
+fn parse(text: &str) -> Option<(Value, Cow<'_, str>)> {
+    if let Ok(value) = serde_json::from_str(text) {
+        return Some((value, Cow::Borrowed(text)));
+    }
+    let text = surrogates::replaced(text);
+    Some((serde_json::from_str(&text).ok()?, text))
 }
 
 /// Finishes the drafts made of one message: the first that stands for it carries it to raw hooks.

@@ -184,7 +184,15 @@ impl Store {
         commands
     }
 
-    /// The commands that forget a hook.
+    /// The commands that forget a hook, and what is parked of it.
+    #[must_use]
+    pub fn forget_hook(&self, id: &HookId) -> Pipeline {
+        let mut commands = self.remove_hook(id);
+        parked::forget(&mut commands, id);
+        commands
+    }
+
+    /// The commands that forget a hook, but nothing else of it: it can be put back.
     #[must_use]
     pub fn remove_hook(&self, id: &HookId) -> Pipeline {
         let mut commands = redis::pipe();
@@ -225,10 +233,12 @@ impl Store {
                 self.meetings.put(commands, &stored.mapping_id, &format::of_meeting(&stored));
             }
             Change::RemoveMeeting(mapping_id) => self.meetings.remove(commands, mapping_id),
-            Change::PutUser(meeting, id, user) => {
+            Change::AddUser(meeting, id, user) | Change::PutUser(meeting, id, user) => {
                 self.users.put(commands, &user.mapping_id, &format::of_user(meeting, id, user));
             }
-            Change::RemoveUser(mapping_id) => self.users.remove(commands, mapping_id),
+            Change::RemoveUser(mapping_id) | Change::RemoveAddedUser(mapping_id) => {
+                self.users.remove(commands, mapping_id)
+            }
         }
     }
 }

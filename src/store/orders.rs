@@ -46,11 +46,6 @@ fn outcome_key(order: &str) -> String {
     format!("{ORDERS}:{order}")
 }
 
-/// The LIST of a hook's undelivered events in version 2.
-fn version_2_events(hook: &str) -> String {
-    format!("bigbluebutton:webhooks:events:{hook}")
-}
-
 /// Adds the command that gives an order.
 pub(super) fn give(commands: &mut Pipeline, order: &Order) {
     commands.rpush(ORDERS, to_text(order)).ignore();
@@ -115,21 +110,5 @@ impl Store {
     pub async fn outcome(&self, order: &Order) -> Result<Option<String>, Error> {
         let (outcome,): (Option<String>,) = self.connection.run(redis::pipe().get(outcome_key(&order.id))).await?;
         Ok(outcome)
-    }
-
-    /// What version 2 left undelivered of a hook, the oldest first: JSON texts.
-    ///
-    /// # Errors
-    /// If Redis is not there or refuses.
-    pub async fn version_2_events(&self, hook: &str) -> Result<Vec<String>, Error> {
-        let (events,): (Vec<String>,) =
-            self.connection.run(redis::pipe().lrange(version_2_events(hook), 0, -1)).await?;
-        Ok(events)
-    }
-
-    /// Whether version 2 left anything undelivered of a hook.
-    pub(super) async fn version_2_left_events(&self, hook: &HookId) -> Result<bool, Error> {
-        let (any,): (bool,) = self.connection.run(redis::pipe().exists(version_2_events(hook.as_str()))).await?;
-        Ok(any)
     }
 }

@@ -14,7 +14,7 @@ use crate::store::Error;
 use crate::store::Store;
 
 /// Most parked events of a hook.
-const MOST_PARKED: usize = 1000;
+pub(super) const MOST_PARKED: usize = 1000;
 
 /// Adds a parked event, and lets the oldest go while there are too many: of numbers with as many digits, the first by text.
 /// What is no hash is in the way, and goes.
@@ -69,6 +69,11 @@ impl Parked {
             reason: reason.to_owned(),
             parked: now_ms,
         }
+    }
+
+    /// The bytes that it takes, roughly.
+    pub(super) fn size(&self) -> usize {
+        self.json.len() + self.raw.as_ref().map_or(0, String::len)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use tracing::info;
 
+use crate::event::HookId;
 use crate::hook::Hook;
 use crate::store::Collection;
 use crate::store::Error;
@@ -23,6 +24,11 @@ pub(super) const MIGRATED: &str = "bigbluebutton:webhooks:out:migrated";
 
 /// Its value.
 pub(super) const BY_US: &str = "2";
+
+/// The LIST of a hook's undelivered events.
+fn events_key(hook: &str) -> String {
+    format!("bigbluebutton:webhooks:events:{hook}")
+}
 
 impl Store {
     /// Copies hooks and mappings of version 2 to where they are kept now, unless that was done before.
@@ -54,7 +60,7 @@ impl Store {
         let mut commands = redis::pipe();
         commands.atomic().set(MIGRATED, BY_US).ignore();
         for hook in &old_hooks {
-            if self.version_2_left_events(&hook.id).await? {
+            if self.left_events(&hook.id).await? {
                 orders::give(&mut commands, &Order::new(&hook.id, What::Version2));
             }
             self.hooks.put(&mut commands, hook.id.as_str(), &format::of_hook(hook));
@@ -75,5 +81,20 @@ impl Store {
             );
         }
         Ok(())
+    }
+
+    /// What version 2 left undelivered of a hook, the oldest first: JSON texts.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses.
+    pub async fn version_2_events(&self, hook: &str) -> Result<Vec<String>, Error> {
+        let (events,): (Vec<String>,) = self.connection.run(redis::pipe().lrange(events_key(hook), 0, -1)).await?;
+        Ok(events)
+    }
+
+    /// Whether version 2 left anything undelivered of a hook.
+    async fn left_events(&self, hook: &HookId) -> Result<bool, Error> {
+        let (any,): (bool,) = self.connection.run(redis::pipe().exists(events_key(hook.as_str()))).await?;
+        Ok(any)
     }
 }

@@ -102,6 +102,42 @@ async fn a_connection_that_is_reset_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_that_was_closed_costs_no_attempt() {
+    let lab = Lab::with(|setup| setup.set("hooks.retryIntervals", json!([60_000]))).await;
+    lab.receiver.answer("/x", [Reply::ok(), Reply::reset(), Reply::ok(), Reply::close(), Reply::ok()]);
+    lab.hook("/x", &[]).await;
+    let meeting = Meeting::new("math-101");
+    for (message, requests) in [(meeting.created(), 1), (meeting.joined("ada"), 3), (meeting.camera("ada"), 5)] {
+        lab.redis.publish(&message).await;
+        lab.receiver.wait("/x", requests).await;
+    }
+    let requests = lab.receiver.to("/x");
+    assert_eq!((&requests[1].body, &requests[3].body), (&requests[2].body, &requests[4].body));
+    assert!(!lab.daemon.log().contains("Callbacks to this hook fail"));
+}
+
+#[tokio::test]
+async fn a_receiver_that_takes_a_callback_and_hangs_up_gets_it_once_an_attempt() {
+    const WAIT: Duration = Duration::from_millis(500);
+    let lab = Lab::with(|setup| setup.set("hooks.retryIntervals", json!(vec![500; 10]))).await;
+    let late = Duration::from_millis(300);
+    // The first of them on a kept connection, but late; the others at once, but on new connections.
+    let replies =
+        [Reply::ok(), Reply::close().after(late), Reply::close(), Reply::reset(), Reply::reset(), Reply::ok()];
+    lab.receiver.answer("/x", replies);
+    lab.hook("/x", &[]).await;
+    let meeting = Meeting::new("math-101");
+    lab.redis.publish(&meeting.created()).await;
+    lab.receiver.wait("/x", 1).await;
+    lab.redis.publish(&meeting.joined("ada")).await;
+    let requests = lab.receiver.wait("/x", 6).await;
+    for pair in requests[1..].windows(2) {
+        let wait = pair[1].at - pair[0].at;
+        assert!(wait >= WAIT.mul_f64(0.75), "again after {wait:?}");
+    }
+}
+
+#[tokio::test]
 async fn timestamps_of_a_hook_grow_strictly() {
     let lab = Lab::start().await;
     lab.hook("/x", &[]).await;
@@ -185,6 +221,19 @@ async fn a_raw_hook_gets_the_message_byte_for_byte() {
     let event = requests[0].callback().event;
     let inner = event.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).expect("a list");
     assert_eq!(inner.trim(), message.trim());
+}
+
+#[tokio::test]
+async fn half_a_character_costs_no_event() {
+    let lab = Lab::start().await;
+    lab.hook("/mapped", &[]).await;
+    lab.hook("/raw", &[("getRaw", "true")]).await;
+    let message = Meeting::new("math-101").chat("ada", "cut: HALF").json.replace("HALF", r"\ud83d");
+    lab.redis.publish_on("from-akka-apps-chat-redis-channel", &message).await;
+    let requests = lab.receiver.wait("/mapped", 1).await;
+    assert_eq!(texts(&requests), ["cut: \u{fffd}"]);
+    let requests = lab.receiver.wait("/raw", 1).await;
+    assert_eq!(requests[0].callback().event, format!("[{}]", message.replace(r"\ud83d", r"\ufffd")));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::harness::Daemon;
 use crate::harness::Lab;
 use crate::harness::Meeting;
+use crate::harness::Proxy;
 use crate::harness::Receiver;
 use crate::harness::Redis;
 use crate::harness::Reply;
@@ -176,4 +177,91 @@ async fn permanent_hooks_follow_the_configuration() {
     assert_eq!(lab.daemon.destroy(id).await.message_key().as_deref(), Some("destroyMissingHook"));
     lab.redis.publish(&Meeting::new("math-101").created()).await;
     lab.receiver.wait("/first", 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_leaves_no_hook_that_nobody_knows() {
+    let mut lab = Lab::start().await;
+    let url = lab.receiver.url("/x");
+    let _: String = lab.redis.run(cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE")).await;
+    let gets = lab.redis.calls("get").await;
+    let client = lab.daemon.begin_create(&url).await;
+    // The number is asked for, then the hook is stored, which lasts.
+    until("the hook is being created", async || lab.redis.calls("get").await > gets).await;
+    drop(client);
+    holds_for(Duration::from_millis(300), "no hook yet", async || lab.daemon.ids().await.is_empty()).await;
+    let _: String = lab.redis.run(cmd("CLIENT").arg("UNPAUSE")).await;
+    until("the hook is there", async || !lab.daemon.ids().await.is_empty()).await;
+    let answer = lab.daemon.try_create(&url, &[]).await;
+    assert_eq!(answer.message_key().as_deref(), Some("duplicateWarning"));
+    let id = answer.text_of("hookID").unwrap();
+    assert_eq!((lab.daemon.ids().await, lab.redis.set(HOOKS).await), (vec![id.clone()], [id.clone()].into()));
+    lab.daemon.restart().await;
+    assert_eq!(lab.daemon.ids().await, [id]);
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    lab.receiver.wait("/x", 1).await;
+}
+
+#[tokio::test]
+async fn of_two_hooks_for_one_url_only_the_older_is_kept() {
+    let redis = Redis::start().await;
+    let receiver = Receiver::start().await;
+    let url = receiver.url("/x");
+    for (id, created) in [("1", "1763990000200"), ("2", "1763990000100"), ("3", "1763990000300")] {
+        redis.put(HOOKS, HOOK, id, &[("id", id), ("callbackURL", &url), ("created", created)]).await;
+    }
+    let mut daemon = Daemon::on(&redis).start().await;
+    assert_eq!(daemon.ids().await, ["2"]);
+    assert_eq!(redis.set(HOOKS).await, ["2".to_owned()].into());
+    assert!(redis.hash(&format!("{HOOK}:1")).await.is_empty());
+    redis.publish(&Meeting::new("math-101").created()).await;
+    receiver.wait("/x", 1).await;
+    daemon.restart().await;
+    assert_eq!((daemon.ids().await, receiver.count("/x")), (vec!["2".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn a_hook_that_could_not_be_destroyed_for_certain_stays_with_what_waits_for_it() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(&redis).await;
+    let receiver = Receiver::start().await;
+    let daemon = Daemon::on(&redis).env("REDIS_PORT", &proxy.port().to_string());
+    let mut daemon = daemon.set("hooks.retryIntervals", json!([2000])).start().await;
+    receiver.answer("/x", [Reply::status(500), Reply::ok()]);
+    let id = daemon.create(&receiver.url("/x"), &[]).await;
+    redis.publish(&Meeting::new("math-101").created()).await;
+    receiver.wait("/x", 1).await;
+    proxy.lose_the_answer_to("SREM");
+    assert_eq!(daemon.destroy(&id).await.message_key().as_deref(), Some("destroyHookError"));
+    assert_eq!(daemon.ids().await, [id.as_str()], "it is there still");
+    until("Redis has the hook again", async || redis.set(HOOKS).await.contains(&id)).await;
+    daemon.restart().await;
+    assert_eq!(daemon.ids().await, [id.as_str()]);
+    let requests = receiver.wait("/x", 2).await;
+    assert_eq!(requests[0].ids(), requests[1].ids());
+    assert_eq!(daemon.destroy(&id).await.text_of("removed").as_deref(), Some("true"));
+    daemon.restart().await;
+    assert!(daemon.ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_permanent_hook_that_is_no_longer_configured_leaves_nothing() {
+    const CURSORS: &str = "bigbluebutton:webhooks:out:cursors";
+    let mut lab = Lab::start().await;
+    let url = lab.receiver.url("/x");
+    let configure = async |daemon: &mut Daemon, urls: &[&str]| {
+        assert!(daemon.terminate().await.0.success());
+        daemon.configure(|setup| setup.set("hooks.permanentURLs", json!(urls)));
+        daemon.start_again().await;
+    };
+    configure(&mut lab.daemon, &[&url]).await;
+    let id = lab.daemon.ids().await.remove(0);
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    lab.receiver.wait("/x", 1).await;
+    until("it has a cursor", async || lab.redis.hash(CURSORS).await.contains_key(&id)).await;
+    let parked = format!("bigbluebutton:webhooks:out:parked:{id}");
+    let _: u64 = lab.redis.run(cmd("HSET").arg(&parked).arg(1).arg("{}")).await;
+    configure(&mut lab.daemon, &[]).await;
+    assert!(lab.redis.hash(&parked).await.is_empty());
+    until("its cursor is gone", async || lab.redis.hash(CURSORS).await.is_empty()).await;
 }

@@ -48,6 +48,7 @@ async fn redirects_that_keep_the_body_are_followed() {
         assert_eq!(here[0].header("authorization"), Some(bearer.as_str()));
         assert_eq!(there[0].body, lab.receiver.to(&format!("/{status}-far"))[0].body);
         assert_eq!(there[0].header("authorization"), None, "the secret stays with its origin");
+        assert_eq!((here[0].header("referer"), there[0].header("referer")), (None, None), "and so does the URL");
         for redirected in [&here, &there] {
             let ids: Vec<String> = redirected.iter().flat_map(|request| request.ids()).collect();
             assert_eq!(ids, ["meeting-created", "meeting-ended"]);

@@ -13,6 +13,10 @@ use crate::harness::Receiver;
 use crate::harness::Redis;
 use crate::harness::Request;
 use crate::harness::eventually;
+use crate::harness::holds_for;
+use crate::harness::until;
+
+const ORDERS: &str = "bigbluebutton:webhooks:out:orders";
 
 fn event_bytes(requests: &[Request]) -> Vec<String> {
     let event =
@@ -144,8 +148,35 @@ async fn what_version_2_left_undelivered_is_delivered() {
         .collect();
     assert_eq!(texts, ["first", "second"]);
     daemon.restart().await;
-    crate::harness::holds_for(Duration::from_millis(1500), "they are sent once", async || receiver.count("/old") == 2)
-        .await;
+    holds_for(Duration::from_millis(1500), "they are sent once", async || receiver.count("/old") == 2).await;
     let left: u64 = redis.run(cmd("LLEN").arg("bigbluebutton:webhooks:events:4")).await;
     assert_eq!(left, 2, "the old list stays, for the way back");
+}
+
+#[tokio::test]
+async fn a_replay_sends_everything_once_while_redis_refuses_writes() {
+    let lab = Lab::start().await;
+    let id = lab.hook("/x", &[]).await;
+    let meeting = Meeting::new("math-101");
+    for n in 0..100 {
+        lab.redis.publish(&meeting.chat("ada", &n.to_string())).await;
+    }
+    lab.receiver.wait("/x", 100).await;
+    stored(&lab.redis, 100).await;
+    // Redis refuses writes from the order on, so the daemon finds the order before it knows.
+    let order = json!({"id": "once", "hook": id, "what": {"from": 1}}).to_string();
+    let mut together = redis::pipe();
+    together.atomic().rpush(ORDERS, order).ignore();
+    together.cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(1).ignore();
+    lab.redis.run_all(&together).await;
+    lab.daemon.logs("Redis does not take the journal").await;
+    let sent = async || lab.receiver.count("/x");
+    holds_for(Duration::from_secs(3), "nothing is sent twice", async || sent().await <= 200).await;
+    let _: String = lab.redis.run(cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(0)).await;
+    until("the order is done", async || lab.redis.run::<u64>(cmd("LLEN").arg(ORDERS)).await == 0).await;
+    lab.receiver.wait("/x", 200).await;
+    lab.redis.publish(&meeting.chat("ada", "the last")).await;
+    let requests = lab.receiver.wait("/x", 201).await;
+    assert_eq!(event_bytes(&requests[100..200]), event_bytes(&requests[..100]));
+    assert!(requests[200].body.contains("the+last"), "nothing came twice");
 }

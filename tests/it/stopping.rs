@@ -12,6 +12,7 @@ use crate::harness::Daemon;
 use crate::harness::Gate;
 use crate::harness::Lab;
 use crate::harness::Meeting;
+use crate::harness::Proxy;
 use crate::harness::Redis;
 use crate::harness::Reply;
 use crate::harness::holds_for;
@@ -172,4 +173,17 @@ async fn recording_events_reach_the_hook_of_a_meeting_that_ended_before_a_restar
         let event = request.events().pop().unwrap();
         assert_eq!(event.pointer("/data/attributes/meeting/external-meeting-id"), Some(&"math-101".into()));
     }
+}
+
+#[tokio::test]
+async fn a_look_for_orders_that_redis_does_not_answer_holds_up_no_stop() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(&redis).await;
+    let setup = Daemon::on(&redis).env("REDIS_PORT", &proxy.port().to_string()).set("hooks.requestTimeout", 30_000);
+    let mut daemon = setup.start().await;
+    proxy.swallow("LINDEX");
+    proxy.failed().await;
+    let (status, took) = daemon.terminate().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(took < AT_ONCE, "{took:?}");
 }

@@ -375,10 +375,16 @@ impl Daemon {
 
     /// Calls the API with parameters and their checksum.
     pub(crate) async fn call(&self, method: &str, parameters: &[(&str, &str)]) -> Answer {
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let checksum = api_checksum(Algorithm::Sha1, method, &query);
-        let separator = if query.is_empty() { "" } else { "&" };
-        self.raw_get(&format!("{API}{method}?{query}{separator}checksum={checksum}")).await
+        self.raw_get(&target(method, parameters)).await
+    }
+
+    /// Asks for a hook and does not wait for the answer: drop the connection to give up.
+    pub(crate) async fn begin_create(&self, url: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        let head =
+            format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", target("hooks/create", &[("callbackURL", url)]));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
     }
 
     /// Asks for a hook.
@@ -463,6 +469,14 @@ impl Listed {
             raw: text("rawData").as_deref() == Some("true"),
         }
     }
+}
+
+/// What a signed call of the API asks for.
+fn target(method: &str, parameters: &[(&str, &str)]) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let checksum = api_checksum(Algorithm::Sha1, method, &query);
+    let separator = if query.is_empty() { "" } else { "&" };
+    format!("{API}{method}?{query}{separator}checksum={checksum}")
 }
 
 /// The checksum of an API call.

@@ -182,6 +182,12 @@ impl Redis {
         }
     }
 
+    /// Runs commands.
+    pub(crate) async fn run_all(&self, commands: &redis::Pipeline) {
+        let mut connection = self.running.as_ref().expect("this Redis runs").1.clone();
+        commands.exec_async(&mut connection).await.expect("Redis carries the commands out");
+    }
+
     /// Publishes a message as BigBlueButton does. Gives the number of subscribers that it went to.
     pub(crate) async fn publish(&self, message: &Message) -> u64 {
         self.publish_on(message.channel, &message.json).await
@@ -206,6 +212,14 @@ impl Redis {
             count > 0
         })
         .await;
+    }
+
+    /// How often a command was carried out, by its name in lower case.
+    pub(crate) async fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.run(cmd("INFO").arg("commandstats")).await;
+        let start = format!("cmdstat_{command}:calls=");
+        let calls = stats.lines().find_map(|line| line.strip_prefix(&start)?.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
     }
 
     /// A hash; empty if there is none.
