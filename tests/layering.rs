@@ -114,7 +114,7 @@ const ROOMS: &[Room] = &[
     ),
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
-    room("delivery", &["clock", "config", "event", "journal"], &[]),
+    room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
     // one deadline over several tries
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
@@ -129,7 +129,7 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "api",
-        &["books", "checksum", "clock", "config", "event", "hook", "registry", "server"],
+        &["books", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     room("server", &[], &["axum", "hyper", "hyper_util", "tokio", "tokio_util", "tracing"]),

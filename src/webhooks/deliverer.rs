@@ -30,6 +30,7 @@ use crate::delivery::retry::spread;
 use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
+use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::journal::Journal;
@@ -333,7 +334,9 @@ impl Deliverer {
         });
         let lane = self.lane_of_task.remove(&task).expect("every attempt was started for a lane");
         let lost = attempted.lost;
-        self.count(&attempted);
+        if let Some(answered) = &attempted.answered {
+            tally(&self.books, answered, answered.answer.is_delivered(), &attempted.events);
+        }
         match attempted.answered {
             Some(answered) if answered.answer.is_delivered() => {
                 self.answered = true;
@@ -363,22 +366,6 @@ impl Deliverer {
                 Verdict::GoOn
             }
         }
-    }
-
-    /// Counts what came of an attempt.
-    fn count(&self, attempted: &Attempted) {
-        let Some(answered) = &attempted.answered else { return };
-        let (answer, now_ms) = (answered.answer, clock::unix_ms());
-        let ids = attempted.events.iter().map(|event| &event.mapped.id);
-        self.books.note(|calls| {
-            if answer.is_delivered() {
-                calls.attempted(answer.class(), answer.class().into(), now_ms);
-                attempted.events.iter().for_each(|event| calls.delivered(&event.mapped.id, event.accepted_ms, now_ms));
-            } else {
-                calls.attempted(answer.class(), answered.to_string().into(), now_ms);
-                ids.for_each(|id| calls.failed(&answer.reason(), id));
-            }
-        });
     }
 
     /// Lets others see how the hook stands.

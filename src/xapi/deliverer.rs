@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::books::Books;
 use crate::books::End;
+use crate::books::calls::Standing;
 use crate::clock;
 use crate::config::Ordering;
 use crate::delivery::lanes::Job;
@@ -25,6 +26,7 @@ use crate::delivery::retry::Answer;
 use crate::delivery::retry::Schedule;
 use crate::delivery::retry::spread;
 use crate::delivery::sender::Answered;
+use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
@@ -116,6 +118,7 @@ impl Deliverer {
             self.take_in().await;
             self.sweep_in_time();
             self.start_attempts();
+            self.show();
             self.report_in_time();
             let wake_at = self.next_wake();
             tokio::select! {
@@ -133,6 +136,25 @@ impl Deliverer {
         }
         self.report();
         debug!(unfinished = self.progress.unfinished(), "No more statements are sent");
+    }
+
+    /// Lets others see how this stands: as the worst of the stores does.
+    fn show(&mut self) {
+        let standing = |outlet: &Outlet| match (&outlet.suspended, outlet.failing) {
+            (Some(_), _) => Standing::Suspended,
+            (None, true) => Standing::Failing,
+            (None, false) => Standing::Well,
+        };
+        let standing = self.outlets.values().map(standing).max().unwrap_or_default();
+        let due = self.outlets.values_mut().filter_map(Outlet::due).min();
+        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
+        let (in_flight, oldest) = (self.in_flight.len(), self.progress.oldest());
+        self.books.note(|calls| {
+            calls.standing = standing;
+            calls.in_flight = in_flight;
+            calls.oldest = oldest;
+            calls.next_try_ms = next_try_ms;
+        });
     }
 
     /// The lanes' clock: ms since this began.
@@ -254,6 +276,10 @@ impl Deliverer {
         });
         let (lrs, lane) = self.task.remove(&task).expect("every attempt was started for a lane");
         let retry_redis_at = self.after(REDIS_WAIT);
+        if let Some(answered) = &attempted.answered {
+            let delivered = matches!(answered.answer, Answer::Status(200..=299));
+            tally(&self.books, answered, delivered, &attempted.events);
+        }
         let Some(outlet) = self.outlets.get_mut(&lrs) else { return };
         outlet.in_flight -= 1;
         let (lost, several) = (attempted.lost, attempted.events.len() > 1);
