@@ -136,16 +136,13 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
     let callback = CallbackBuilder::new(&config.bbb, &config.hooks).build(&hook.url, &[&event.to_string()], now_ms);
     let start = Instant::now();
     let answered = sender
-        .send(
-            Post {
-                url: &callback.url,
-                content_type: CONTENT_TYPE,
-                headers: &[],
-                body: &callback.body,
-                authorization: callback.authorization.as_ref(),
-            },
-            false,
-        )
+        .send(Post {
+            url: &callback.url,
+            content_type: CONTENT_TYPE,
+            headers: &[],
+            body: &callback.body,
+            authorization: callback.authorization.as_ref(),
+        })
         .await;
     let ms = start.elapsed().as_millis();
     let delivered = answered.answer.is_delivered();

@@ -117,8 +117,6 @@ pub(super) struct Deliverer {
     tries_unreported_since: Option<Instant>,
     /// When to read on after the journal could not be read.
     read_again_at: Option<Instant>,
-    /// Whether the receiver ever answered.
-    answered: bool,
     /// Whether the last attempt failed: an episode is logged once.
     failing: bool,
     /// Events dropped since the queue was last within its bounds.
@@ -154,7 +152,6 @@ impl Deliverer {
             unreported_since: None,
             tries_unreported_since: None,
             read_again_at: None,
-            answered: false,
             overflowed: 0,
             lost_unsaid: 0,
             lost_said_at: None,
@@ -309,8 +306,7 @@ impl Deliverer {
             timestamp
         });
         let (journal, shared, hook) = (self.reader.journal().clone(), Arc::clone(&self.shared), Arc::clone(&self.hook));
-        let kept_alive = self.answered;
-        let task = self.in_flight.spawn(attempt(journal, shared, hook, job.events, timestamp, kept_alive));
+        let task = self.in_flight.spawn(attempt(journal, shared, hook, job.events, timestamp));
         self.lane_of_task.insert(task.id(), job.lane);
     }
 
@@ -339,7 +335,6 @@ impl Deliverer {
         }
         match attempted.answered {
             Some(answered) if answered.answer.is_delivered() => {
-                self.answered = true;
                 let events = self.lanes.delivered(&lane);
                 self.finish(&events);
                 self.books.finished(End::Delivered, events.len() - lost);
@@ -347,10 +342,7 @@ impl Deliverer {
                 self.receiver_works();
                 Verdict::GoOn
             }
-            Some(answered) => {
-                self.answered |= matches!(answered.answer, Answer::Status(_));
-                self.attempt_failed(&lane, answered, &attempted.events, lost)
-            }
+            Some(answered) => self.attempt_failed(&lane, answered, &attempted.events, lost),
             None if lost > 0 => {
                 let events = self.lanes.finished(&lane);
                 self.finish(&events);
@@ -530,7 +522,6 @@ async fn attempt(
     hook: Arc<Hook>,
     numbers: Vec<u64>,
     timestamp: u64,
-    kept_alive: bool,
 ) -> Attempted {
     let events = match journal.fetch(&numbers).await {
         Ok(events) => events,
@@ -552,6 +543,6 @@ async fn attempt(
         body: &callback.body,
         authorization: callback.authorization.as_ref(),
     };
-    let answered = shared.sender.send(post, kept_alive).await;
+    let answered = shared.sender.send(post).await;
     Attempted { answered: Some(answered), lost, events }
 }

@@ -240,22 +240,22 @@ impl Deliverer {
         let mut jobs = Vec::new();
         if !self.is_crowded() {
             for outlet in self.outlets.values_mut() {
-                let next = || outlet.next_job(most, now).map(|job| (Arc::clone(&outlet.lrs), outlet.answered, job));
+                let next = || outlet.next_job(most, now).map(|job| (Arc::clone(&outlet.lrs), job));
                 jobs.extend(std::iter::from_fn(next));
             }
         } else if let Some(outlet) =
             self.outlets.values_mut().min_by_key(|outlet| outlet.lanes.oldest().unwrap_or(u64::MAX))
         {
-            jobs.extend(outlet.oldest_job(now).map(|job| (Arc::clone(&outlet.lrs), outlet.answered, job)));
+            jobs.extend(outlet.oldest_job(now).map(|job| (Arc::clone(&outlet.lrs), job)));
         }
-        for (lrs, kept_alive, job) in jobs {
-            self.start(lrs, job, kept_alive);
+        for (lrs, job) in jobs {
+            self.start(lrs, job);
         }
     }
 
-    fn start(&mut self, lrs: Arc<Lrs>, job: Job, kept_alive: bool) {
+    fn start(&mut self, lrs: Arc<Lrs>, job: Job) {
         let (journal, shared) = (self.reader.journal().clone(), Arc::clone(&self.shared));
-        let task = self.in_flight.spawn(attempt(journal, shared, Arc::clone(&lrs), job.events, kept_alive));
+        let task = self.in_flight.spawn(attempt(journal, shared, Arc::clone(&lrs), job.events));
         self.task.insert(task.id(), (lrs, job.lane));
     }
 
@@ -296,12 +296,10 @@ impl Deliverer {
             }
             // One of them is refused, or all are too much: which one it is shows when they come alone.
             Some(Answered { answer: Answer::Status(400 | 413), .. }) if several => {
-                outlet.answered = true;
                 outlet.lanes.take_apart(&lane);
             }
             Some(Answered { answer: answer @ Answer::Status(400), .. }) => {
                 // It never will be taken, so there is no point in trying again.
-                outlet.answered = true;
                 self.park(&lrs, &lane, answer, &attempted.events, lost);
             }
             Some(answered) => self.attempt_failed(&lrs, &lane, answered, &attempted.events, lost),
@@ -343,7 +341,6 @@ impl Deliverer {
         let probe = spread(self.shared.settings.permanent_interval_reset, fastrand::f64()).max(asked);
         let probe_at = self.after(probe);
         let Some(outlet) = self.outlets.get_mut(lrs) else { return };
-        outlet.answered |= matches!(answer, Answer::Status(_));
         let failures = outlet.lanes.failed(lane);
         debug!(host = lrs.host(), %answered, failures, "Statements were not taken");
         if let Some(again) = &mut outlet.suspended {
