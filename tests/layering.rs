@@ -55,6 +55,7 @@ const ROOMS: &[Room] = &[
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("webhooks::signature", &["checksum", "config"], &[]),
     room("journal::cursor", &[], &[]),
+    room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
     room("delivery::retry", &["config"], &[]),
