@@ -60,6 +60,7 @@ const ROOMS: &[Room] = &[
     room("delivery::lanes", &["config", "event", "journal"], &[]),
     room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
+    room("api::bound", &[], &[]),
     room("xapi::credentials", &["config"], &[]),
     room("xapi::known", &["event"], &[]),
     room("xapi::outlet", &["delivery", "journal"], &[]),
@@ -133,7 +134,8 @@ const ROOMS: &[Room] = &[
         &["books", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
-    room("server", &[], &["axum", "hyper", "hyper_util", "tokio", "tokio_util", "tracing"]),
+    // tells who asks
+    room("server", &[], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
     // Looks at everything, changes nothing.
     room("status", &["books", "clock", "event", "hook", "journal", "registry", "xapi"], &["tokio"]),
     room(

@@ -37,4 +37,5 @@ mod stopping;
 mod stored;
 mod suspending;
 mod tls;
+mod wrong_checksums;
 mod xapi;
