@@ -12,7 +12,7 @@
 //!
 //! # Layout
 //!
-//! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`checksum`], [`state`], [`mapper`], and what decides in the
+//! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`bound`], [`checksum`], [`state`], [`mapper`], and what decides in the
 //! outputs ([`webhooks::callback`], [`webhooks::signature`], [`delivery::retry`], [`delivery::lanes`], [`xapi::statement`],
 //! [`api::xml`]).
 //!
@@ -27,6 +27,7 @@
 pub mod api;
 pub mod app;
 pub mod books;
+pub mod bound;
 pub mod checksum;
 pub mod cli;
 pub mod clock;

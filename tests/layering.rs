@@ -46,6 +46,7 @@ const WATCHED: [&str; 17] = [
 /// its outermost room, a module may use what it likes.
 const ROOMS: &[Room] = &[
     // Pure: no I/O, no runtime, no clock.
+    room("bound", &[], &[]),
     room("checksum", &[], &[]),
     room("event", &[], &[]),
     room("hook", &["event"], &[]),
@@ -58,9 +59,9 @@ const ROOMS: &[Room] = &[
     room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
+    room("delivery::episode", &["bound"], &[]),
     room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
-    room("api::bound", &[], &[]),
     room("xapi::credentials", &["config"], &[]),
     room("xapi::known", &["event"], &[]),
     room("xapi::outlet", &["delivery", "journal"], &[]),
@@ -92,7 +93,7 @@ const ROOMS: &[Room] = &[
     room("commands::sign", &["checksum", "cli", "config", "webhooks"], &["std::fs"]),
     room("config", &["checksum"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
-    room("logging", &["config"], &["std::fs", "tracing"]),
+    room("logging", &["config"], &["std::fs", "std::time::SystemTime", "tracing"]),
     // In.
     room("connection", &["config"], &["redis", "tokio", "tracing"]),
     room("input", &["books", "connection", "event"], &["fastrand", "redis", "tokio", "tokio_util", "tracing"]),
@@ -121,17 +122,17 @@ const ROOMS: &[Room] = &[
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
         "webhooks",
-        &["books", "clock", "config", "delivery", "event", "hook", "journal", "registry"],
+        &["books", "bound", "clock", "config", "delivery", "event", "hook", "journal", "registry"],
         &["fastrand", "tokio", "tokio_util", "tracing"],
     ),
     room(
         "xapi",
-        &["books", "clock", "config", "delivery", "event", "hook", "journal", "store"],
+        &["books", "bound", "clock", "config", "delivery", "event", "hook", "journal", "store"],
         &["fastrand", "tokio", "tokio_util", "tracing"],
     ),
     room(
         "api",
-        &["books", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
+        &["books", "bound", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     // tells who asks
@@ -156,6 +157,7 @@ const ROOMS: &[Room] = &[
             "event",
             "input",
             "journal",
+            "logging",
             "mapper",
             "metrics",
             "processor",

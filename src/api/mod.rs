@@ -3,7 +3,6 @@
 //! [`call`] takes a request apart and checks its checksum, [`refusals`] tells the log why one is wrong, [`xml`] writes the
 //! answers.
 
-mod bound;
 mod call;
 mod refusals;
 pub mod xml;

@@ -14,14 +14,18 @@ use tokio::time::Instant;
 use tracing::debug;
 use tracing::info;
 
-use crate::api::bound::Bound;
-use crate::api::bound::May;
+use crate::bound::Bound;
+use crate::bound::May;
 use crate::checksum::Algorithm;
 use crate::checksum::masked;
 use crate::checksum::mistakes;
 use crate::checksum::mistakes::Call;
 use crate::config::Secret;
 use crate::server::Peer;
+
+/// How many are said at once, and after how long one more.
+const AT_ONCE: u32 = 5;
+const ONE_MORE_AFTER: Duration = Duration::from_secs(1);
 
 /// After how long it is said how many were not said.
 const SUM_UP_AFTER: Duration = Duration::from_secs(10);
@@ -47,8 +51,8 @@ struct Shared {
 
 impl Refusals {
     pub(super) fn new(api_path: &str, secret: Arc<Secret>, accepted: Arc<[Algorithm]>) -> Self {
-        let api_path = api_path.to_owned();
-        Self(Arc::new(Shared { api_path, secret, accepted, start: Instant::now(), bound: Mutex::default() }))
+        let (api_path, bound) = (api_path.to_owned(), Mutex::new(Bound::new(AT_ONCE, ONE_MORE_AFTER)));
+        Self(Arc::new(Shared { api_path, secret, accepted, start: Instant::now(), bound }))
     }
 
     /// A call was refused for its checksum.

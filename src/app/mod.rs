@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -31,6 +32,7 @@ use crate::connection::Connection;
 use crate::input::Input;
 use crate::journal::Committer;
 use crate::journal::Journal;
+use crate::logging::Logging;
 use crate::mapper;
 use crate::mapper::Look;
 use crate::metrics;
@@ -56,15 +58,20 @@ const START_PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// If the daemon cannot start (its port is taken, say), or one of its tasks ends that should not.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, logging: Logging) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut app = App::start(config).await?;
-    let ended_early = tokio::select! {
-        name = signals.next() => {
-            info!(signal = name, "Stopping");
-            None
+    let ended_early = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop(signal) => {
+                    info!(signal, "Stopping");
+                    break None;
+                }
+                Told::Reload => reopen(&logging),
+            },
+            task = app.tasks.next() => break task,
         }
-        task = app.tasks.next() => task,
     };
     let limit = app.longest_attempt() + STOP_MARGIN;
     tokio::select! {
@@ -72,7 +79,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             Ok(()) => info!("Stopped"),
             Err(_) => warn!("Stopped before all was finished"),
         },
-        _again = signals.next() => warn!("Stopped at once, as asked"),
+        () = signals.stop() => warn!("Stopped at once, as asked"),
     }
     match ended_early {
         None => Ok(()),
@@ -80,23 +87,48 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-/// The signals that mean stop.
+fn reopen(logging: &Logging) {
+    match logging.reopen() {
+        Ok(()) => info!("The log file is opened again"),
+        Err(error) => error!(%error, "The log file cannot be opened again; the old one is written on"),
+    }
+}
+
+/// What a signal means.
+enum Told {
+    /// Stop, by this signal.
+    Stop(&'static str),
+    /// Look again at what was given: the log file.
+    Reload,
+}
+
+/// The signals that mean something.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.hangup.recv() => Told::Reload,
         }
+    }
+
+    async fn stop(&mut self) {
+        while let Told::Reload = self.next().await {}
     }
 }
 

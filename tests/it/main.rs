@@ -26,6 +26,7 @@ mod input;
 mod isolation;
 mod keeping;
 mod killing;
+mod logs;
 mod losses;
 mod metrics;
 mod moody;

@@ -1,16 +1,10 @@
-//! How often something may be said: a few times at once, then once a second; the rest is counted. Pure.
+//! How often something may be said: a few times at once, then now and then; the rest is counted. Pure.
 
 use std::time::Duration;
 
-/// How often may be said at once what was not said for a while.
-const AT_ONCE: u32 = 5;
-
-/// After how long one more may be said.
-const ONE_MORE_AFTER: Duration = Duration::from_secs(1);
-
 /// What may be said of something that happens now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum May {
+pub enum May {
     /// It may be said.
     Say,
     /// It is only counted, and the first since the count was taken.
@@ -20,18 +14,26 @@ pub(super) enum May {
 }
 
 /// Says what may be said.
-#[derive(Debug, Default)]
-pub(super) struct Bound {
+#[derive(Debug)]
+pub struct Bound {
+    at_once: u32,
+    one_more_after: Duration,
     /// What was said, as the time after which it counts no more.
     busy_until: Duration,
     unsaid: u64,
 }
 
 impl Bound {
+    /// Lets `at_once` be said at once of what was not said for a while, and one more each time after `one_more_after`.
+    #[must_use]
+    pub fn new(at_once: u32, one_more_after: Duration) -> Self {
+        Self { at_once, one_more_after, busy_until: Duration::ZERO, unsaid: 0 }
+    }
+
     /// Something happens, at a time since any fixed moment.
-    pub(super) fn happens(&mut self, now: Duration) -> May {
-        let busy_until = self.busy_until.max(now) + ONE_MORE_AFTER;
-        if busy_until <= now + ONE_MORE_AFTER * AT_ONCE {
+    pub fn happens(&mut self, now: Duration) -> May {
+        let busy_until = self.busy_until.max(now) + self.one_more_after;
+        if busy_until <= now + self.one_more_after * self.at_once {
             self.busy_until = busy_until;
             return May::Say;
         }
@@ -40,7 +42,7 @@ impl Bound {
     }
 
     /// How many were only counted since this was asked last.
-    pub(super) fn take_unsaid(&mut self) -> u64 {
+    pub fn take_unsaid(&mut self) -> u64 {
         std::mem::take(&mut self.unsaid)
     }
 }
@@ -51,7 +53,7 @@ mod tests {
 
     #[test]
     fn says_a_few_at_once_and_then_one_a_second() {
-        let mut bound = Bound::default();
+        let mut bound = Bound::new(5, Duration::from_secs(1));
         let at = Duration::from_millis;
         let said = |bound: &mut Bound, ms: u64| (0..100).filter(|_| bound.happens(at(ms)) == May::Say).count();
         assert_eq!(said(&mut bound, 0), 5);
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn tells_the_first_that_is_only_counted() {
-        let mut bound = Bound::default();
+        let mut bound = Bound::new(5, Duration::from_secs(1));
         let mut all: Vec<May> = (0..7).map(|_| bound.happens(Duration::ZERO)).collect();
         assert_eq!(all.split_off(5), [May::CountFirst, May::Count]);
         bound.take_unsaid();
