@@ -18,6 +18,7 @@ use bbb_webhooks::config::Config;
 use bbb_webhooks::config::Loaded;
 use bbb_webhooks::config::Sources;
 use bbb_webhooks::logging;
+use bbb_webhooks::systemd::Systemd;
 use clap::Parser;
 use tracing::warn;
 
@@ -74,7 +75,7 @@ fn serve(sources: &Sources) -> anyhow::Result<()> {
     for notice in notices {
         warn!("{notice}");
     }
-    run(app::serve(config, logging))
+    run(app::serve(config, logging, Systemd::of(&sources.environment)))
 }
 
 fn check(sources: &Sources, asked: &cli::Check) -> anyhow::Result<Outcome> {

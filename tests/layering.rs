@@ -69,6 +69,8 @@ const ROOMS: &[Room] = &[
     room("xapi::statement", &["event"], &[]),
     // Counters, which everybody may read.
     room("books", &["event"], &[]),
+    // Beats, which app listens to.
+    room("pulse", &[], &["tokio"]),
     // The clock, and nothing else.
     room("clock", &[], &["std::time::SystemTime"]),
     // Around.
@@ -94,18 +96,20 @@ const ROOMS: &[Room] = &[
     room("config", &["checksum"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "std::time::SystemTime", "tracing"]),
+    // tells over a socket
+    room("systemd", &[], &["std::process", "tokio", "tracing"]),
     // In.
     room("connection", &["config"], &["redis", "tokio", "tracing"]),
     room("input", &["books", "connection", "event"], &["fastrand", "redis", "tokio", "tokio_util", "tracing"]),
     room(
         "processor",
-        &["books", "clock", "config", "event", "input", "journal", "mapper", "state", "store"],
+        &["books", "clock", "config", "event", "input", "journal", "mapper", "pulse", "state", "store"],
         &["fastrand", "tokio", "tracing"],
     ),
     // Kept.
     room(
         "journal",
-        &["books", "clock", "config", "connection", "event", "hook", "store"],
+        &["books", "clock", "config", "connection", "event", "hook", "pulse", "store"],
         &["redis", "tokio", "tokio_util", "tracing"],
     ),
     room("journal::holder", &[], &["std::fs", "std::process"]),
@@ -161,11 +165,13 @@ const ROOMS: &[Room] = &[
             "mapper",
             "metrics",
             "processor",
+            "pulse",
             "registry",
             "replay",
             "state",
             "status",
             "store",
+            "systemd",
             "webhooks",
             "xapi",
         ],

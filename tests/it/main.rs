@@ -37,6 +37,7 @@ mod replaying;
 mod stopping;
 mod stored;
 mod suspending;
+mod systemd;
 mod tls;
 mod wrong_checksums;
 mod xapi;
