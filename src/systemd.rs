@@ -1,4 +1,4 @@
-//! What systemd is told of this service, over the socket that it names in `NOTIFY_SOCKET` (see sd_notify(3)). Started by
+//! What systemd is told of this service, over the socket that it names in `NOTIFY_SOCKET` (see `sd_notify(3)`). Started by
 //! anybody else, there is no such socket, and nothing happens.
 //!
 //! The library `sd-notify` knows no abstract sockets, which container managers use; the protocol is a datagram of lines.
