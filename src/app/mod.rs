@@ -4,6 +4,7 @@ mod recall;
 mod reload;
 mod tasks;
 
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +130,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Whether it was started by hand.
+    on_terminal: bool,
 }
 
 impl Signals {
@@ -138,13 +141,18 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            on_terminal: std::io::stdin().is_terminal(),
         })
     }
 
     async fn next(&mut self) -> Told {
         tokio::select! {
             signal = first(&mut self.terminate, &mut self.interrupt) => Told::Stop(signal),
-            _ = self.hangup.recv() => Told::Reload,
+            // Who closes the terminal does not ask for a reload.
+            _ = self.hangup.recv() => match self.on_terminal && !std::io::stdin().is_terminal() {
+                true => Told::Stop("SIGHUP, and the terminal is gone"),
+                false => Told::Reload,
+            },
         }
     }
 
