@@ -103,6 +103,8 @@ pub(super) const ROWS: &[Row] = &[
     row("hooks.ordering", &["hooks.ordering"], &["W.ordering"]),
     row("hooks.concurrency", &["hooks.concurrency"], &["W.concurrency"]),
 
+    row("events", &["events"], &[]),
+
     row("input.channels", &["hooks.channels"], &["I.redis.inboundChannels"]),
     row("input.redis.host", &[], &["I.redis.host"]).variable("REDIS_HOST").private(),
     row("input.redis.port", &[], &["I.redis.port"]).variable("REDIS_PORT"),

@@ -9,7 +9,7 @@ use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
     Api, Bbb, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogLevel, Mappings, Metrics,
-    OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, identity, redis_server,
+    OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, events, identity, redis_server,
 };
 use crate::checksum::Algorithm;
 
@@ -43,6 +43,7 @@ pub(super) fn resolve(settings: &Settings, sources: &Sources, report: &mut Repor
         api: from.api(),
         hooks: from.hooks(),
         input: from.input(),
+        events: from.read("events", Vec::new(), events::events),
         redis: redis_server::read(&mut from, "store.redis"),
         keys: from.keys(),
         mappings: Mappings {

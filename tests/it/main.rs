@@ -18,6 +18,7 @@ mod configuration;
 mod corpus_api;
 mod corpus_events;
 mod corpus_xapi;
+mod custom_events;
 mod delivery;
 mod faults;
 mod harness;
