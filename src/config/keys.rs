@@ -72,6 +72,21 @@ fn expand(way: &'static str) -> Vec<&'static str> {
     steps
 }
 
+/// The names of one key, for documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNames {
+    /// Every way to it in a file, step by step; the strongest first.
+    pub ways: Vec<Vec<&'static str>>,
+    /// Its environment variable.
+    pub variable: Option<&'static str>,
+}
+
+/// The names of every key.
+#[must_use]
+pub fn key_names() -> Vec<KeyNames> {
+    ROWS.iter().map(|row| KeyNames { ways: row.ways().collect(), variable: row.variable }).collect()
+}
+
 /// Every key.
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[

@@ -46,6 +46,8 @@ pub use self::effective::Explained;
 pub use self::effective::Setting;
 pub use self::effective::masked_url;
 pub use self::identity::Agreement;
+pub use self::keys::KeyNames;
+pub use self::keys::key_names;
 pub use self::report::Error;
 pub use self::sources::Sources;
 
