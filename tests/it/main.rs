@@ -20,6 +20,7 @@ mod corpus_events;
 mod corpus_xapi;
 mod custom_events;
 mod delivery;
+mod examples;
 mod faults;
 mod harness;
 mod hooks;
