@@ -8,7 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/prerequisites.sh
 
 need_rust
-need_packages
+# The examples in the documents are run, in their languages.
+need_packages curl:curl node:nodejs php:php-cli python3:python3
+export NEED_EVERY_LANGUAGE=1
 
 if [[ ${1:-} == --long ]]; then
     run cargo test --release --locked --test it -- --ignored --nocapture --test-threads=1

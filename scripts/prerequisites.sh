@@ -42,12 +42,16 @@ need_rust() {
     fi
 }
 
-# The packages that a build and a private Redis need; only those that are missing are installed.
+# The packages that a build and a private Redis need, and those of further commands, given as COMMAND:PACKAGE; only those that
+# are missing are installed.
 need_packages() {
-    local packages=()
+    local packages=() further
     command -v redis-server >/dev/null || packages+=(redis-server)
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
+    for further in "$@"; do
+        command -v "${further%%:*}" >/dev/null || packages+=("${further#*:}")
+    done
     [ ${#packages[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || fail "Missing, and there is no apt-get to install them: ${packages[*]}"
     say "Installing what is missing: ${packages[*]}"

@@ -7,6 +7,7 @@
 mod api;
 mod backlog;
 mod books;
+mod clients;
 mod commands_check;
 mod commands_events;
 mod commands_hooks;
