@@ -269,3 +269,16 @@ pub(super) fn meeting_attributes(meeting: &InternalMeetingId, state: &State) -> 
 pub(super) fn user_id(value: Option<&Value>) -> Option<InternalUserId> {
     text(value).map(InternalUserId::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        let mut value: Value =
+            serde_json::from_str(r#"{"a":[1.0,-0.5,1e3,2e20,9007199254740993],"b":{"c":3}}"#).expect("JSON");
+        print_numbers_as_javascript(&mut value);
+        assert_eq!(value.to_string(), r#"{"a":[1,-0.5,1000,2e20,9007199254740993],"b":{"c":3}}"#);
+    }
+}
