@@ -9,6 +9,7 @@ mod configuration;
 mod events;
 mod generated;
 mod links;
+mod monitoring;
 
 use std::fs;
 use std::path::Path;
