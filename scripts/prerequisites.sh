@@ -61,6 +61,9 @@ need_packages() {
             say "is started for the purpose, on a free port, and stopped again.)"
             ;;
     esac
+    case " ${packages[*]} " in
+        *" prometheus "*) say "(The package may start a Prometheus on port 9090. It is not used here, only its promtool.)" ;;
+    esac
     as_root apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
 }

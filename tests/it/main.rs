@@ -21,6 +21,7 @@ mod corpus_events;
 mod corpus_xapi;
 mod custom_events;
 mod delivery;
+mod documented;
 mod examples;
 mod faults;
 mod harness;
