@@ -8,8 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/prerequisites.sh
 
 need_rust
+need_packages
 # The examples in the documents are run, in their languages; the alert rules are checked and tested.
-need_packages curl:curl node:nodejs openssl:openssl php:php-cli promtool:prometheus python3:python3
+need_commands curl:curl node:nodejs openssl:openssl php:php-cli promtool:prometheus python3:python3
 export NEED_EVERY_LANGUAGE=1
 
 if [[ ${1:-} == --long ]]; then
