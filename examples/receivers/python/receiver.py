@@ -72,7 +72,7 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", 0))
-        if length > LONGEST_BODY:
+        if not 0 <= length <= LONGEST_BODY:
             self.close_connection = True
             return self.answer(413)
         body = self.rfile.read(length)
