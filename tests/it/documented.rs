@@ -35,14 +35,26 @@ fn blocks(path: &str) -> Vec<Block> {
     found.into_iter().map(|(_, block)| block).collect()
 }
 
-/// One script of all blocks. What does not end by itself is interrupted after a second, and has to end well.
+/// What every script begins with. A command that goes on until Ctrl-C is stopped when it says so, and has to end well.
+const BEGIN: &str = r#"
+set -euo pipefail
+trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+until_ctrl_c() {
+    "$@" 2>said.log &
+    until grep -q 'Ctrl-C ends it' said.log; do kill -0 $!; sleep 0.05; done
+    kill $!
+    wait $!
+}
+"#;
+
+/// One script of all blocks.
 fn script(blocks: &[Block]) -> String {
-    let mut script = "set -euo pipefail\n".to_owned();
+    let mut script = BEGIN.to_owned();
     for Block { commands, ends } in blocks {
         match ends {
             true => script += commands,
             false => commands.lines().for_each(|line| {
-                let _ = writeln!(script, "timeout --preserve-status --signal=INT 1 {line}");
+                let _ = writeln!(script, "until_ctrl_c {line}");
             }),
         }
         // A person takes a moment, too, before the next.
@@ -60,8 +72,7 @@ async fn run(script: &str, folder: &TempDir, change: impl FnOnce(&mut Command)) 
     std::fs::create_dir_all(&release).unwrap();
     symlink(env!("CARGO_BIN_EXE_bbb-webhooks"), release.join("bbb-webhooks")).unwrap();
     let mut command = clean(interpreter("bash").expect("there is a bash"));
-    let at_end = "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n";
-    command.arg("-c").arg(format!("{at_end}{script}")).current_dir(folder.path());
+    command.arg("-c").arg(script).current_dir(folder.path());
     change(&mut command);
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
 }
