@@ -64,7 +64,7 @@ fn what_it_names_as_a_test_exists() {
 }
 
 #[test]
-fn every_row_of_a_table_says_how_it_is_tested() {
+fn every_row_of_a_table_says_why_and_how_it_is_tested() {
     let document = read(DOCUMENT);
     let (_, tables) = document.split_once("## Quirks kept").unwrap();
     let (tables, _) = tables.split_once("### Redis").unwrap();
@@ -72,4 +72,6 @@ fn every_row_of_a_table_says_how_it_is_tested() {
     let untested: Vec<_> =
         rows.filter(|row| !row.ends_with("| tested |") && !row.rsplit('|').nth(1).unwrap().contains('`')).collect();
     assert!(untested.is_empty(), "{untested:#?}");
+    let unexplained: Vec<_> = tables.lines().filter(|line| line.starts_with('|') && line.contains("| |")).collect();
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
 }
