@@ -20,8 +20,8 @@ const HEADER_USER: &str = "/core/header/userId";
 /// Where the meeting stands in messages of the recording scripts.
 const RECORDED_MEETING: &str = "/payload/meeting_id";
 
-/// What BigBlueButton writes where a message is about no user.
-const NOBODY: &str = "not-used";
+/// What BigBlueButton writes where a message is about no user: none, its own server of clients, itself.
+const NOBODY: [&str; 3] = ["not-used", "nodeJSapp", "SYSTEM"];
 
 /// The way to a value in a message, as in RFC 6901: `/core/body/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl ConfiguredEvent {
 
     fn user<'a>(&self, message: &Message<'a>) -> Option<&'a str> {
         let pointer = self.user.as_ref().map_or(HEADER_USER, Pointer::as_str);
-        text(message.body.pointer(pointer)).filter(|user| *user != NOBODY)
+        text(message.body.pointer(pointer)).filter(|user| !NOBODY.contains(user))
     }
 }
 
@@ -280,13 +280,15 @@ mod tests {
             "meeting": {"internal-meeting-id": "int", "external-meeting-id": "ext"},
             "user": {"internal-user-id": "w_ada", "external-user-id": "ada"},
         });
-        let found = mapped(&[elsewhere.clone()], &message("Msg", NOBODY, &whole), &mut state());
+        let found = mapped(&[elsewhere.clone()], &message("Msg", NOBODY[0], &whole), &mut state());
         assert_eq!(found, [("x".to_owned(), ids)]);
         let found = mapped(&[elsewhere], &message("Msg", "w_ada", &json!({})), &mut state());
         assert_eq!(found, [("x".to_owned(), json!({}))]);
         let of_meeting = json!({"meeting": {"internal-meeting-id": "int", "external-meeting-id": "ext"}});
-        let found = mapped(&[event("Msg", "x")], &message("Msg", NOBODY, &json!({})), &mut state());
-        assert_eq!(found, [("x".to_owned(), of_meeting)]);
+        for nobody in NOBODY {
+            let found = mapped(&[event("Msg", "x")], &message("Msg", nobody, &json!({})), &mut state());
+            assert_eq!(found, [("x".to_owned(), of_meeting.clone())]);
+        }
     }
 
     #[test]

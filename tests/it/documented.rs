@@ -40,6 +40,7 @@ const BEGIN: &str = r#"
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 until_ctrl_c() {
+    : >said.log # not what the one before said
     "$@" 2>said.log &
     until grep -q 'Ctrl-C ends it' said.log; do kill -0 $!; sleep 0.05; done
     kill $!
