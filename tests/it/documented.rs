@@ -58,9 +58,9 @@ fn script(blocks: &[Block]) -> String {
                 let _ = writeln!(script, "until_ctrl_c {line}");
             }),
         }
-        // A person takes a moment, too, before the next.
+        // A person takes a moment, too, before the next; by then Redis is there, and the daemon has read it.
         if commands.contains(" &\n") {
-            script += "for _ in $(seq 200); do curl -fsS $PING >ping.log 2>&1 && break; sleep 0.05; done\n";
+            script += "for _ in $(seq 200); do bbb-webhooks hooks list >list.log 2>&1 && break; sleep 0.05; done\n";
         }
     }
     script
@@ -78,9 +78,11 @@ async fn run(script: &str, folder: &TempDir, change: impl FnOnce(&mut Command)) 
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
 }
 
-fn check(output: &Output, script: &str) -> String {
+/// What a script printed; it has to have ended well.
+fn check(output: &Output, script: &str, folder: &TempDir) -> String {
+    let log = std::fs::read_to_string(folder.path().join("bbb-webhooks.log")).unwrap_or_default();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{stdout}\n{stderr}\nof\n{script}", output.status);
+    assert!(output.status.success(), "{}\n{stdout}\n{stderr}\n{log}\nof\n{script}", output.status);
     stdout.into_owned()
 }
 
@@ -99,10 +101,9 @@ async fn the_first_hook_of_the_readme_is_created() {
         text = text.replace(documented, &here);
     }
     let output = run(&text, &folder, |command| {
-        let ping = format!("http://127.0.0.1:{api}/bigbluebutton/api/hooks/ping");
-        command.env("SERVER_PORT", api.to_string()).env("NODE_CONFIG_DIR", folder.path()).env("PING", ping);
+        command.env("LOG_LEVEL", "debug").env("SERVER_PORT", api.to_string()).env("NODE_CONFIG_DIR", folder.path());
     });
-    let said = check(&output.await, &text);
+    let said = check(&output.await, &text, &folder);
     assert!(said.contains("Hook 1 is created."), "{said}");
     assert_eq!(receiver.ids("/events"), ["bbb-webhooks-test"]);
     assert!(said.contains("<hookID>2</hookID><permanentHook>false</permanentHook>"), "{said}");
@@ -126,7 +127,7 @@ async fn commands_beside_a_running_daemon_do_what_they_should() {
             command.env("REDIS_PORT", lab.redis.port().to_string()).env("SERVER_DOMAIN", "bbb.example.org");
             command.env("SHARED_SECRET", SECRET).env("SECRET", SECRET).env("NODE_CONFIG_DIR", lab.daemon.folder());
         });
-        check(&output.await, &text);
+        check(&output.await, &text, &folder);
     }
 }
 
