@@ -36,8 +36,8 @@ use crate::input::Input;
 use crate::journal::Committer;
 use crate::journal::Journal;
 use crate::logging::Logging;
-use crate::mapper;
 use crate::mapper::Look;
+use crate::mapper::Mapper;
 use crate::metrics;
 use crate::processor;
 use crate::pulse::Pulse;
@@ -232,8 +232,11 @@ impl App {
 
         // First of all, and before Redis is asked for anything: what is published meanwhile waits in the queue.
         let client = connection::client(&config.input.redis).context("the Redis server to listen to")?;
-        let (input, mut queue, first_try) =
-            Input::new(client, &config.input.channels, |message| mapper::look(message) != Look::Unknown);
+        let mapper = Mapper::new(&config.events);
+        let (input, mut queue, first_try) = {
+            let mapper = mapper.clone();
+            Input::new(client, &config.input.channels, move |message| mapper.look(message) != Look::Unknown)
+        };
         let intake = Arc::clone(queue.intake());
         tasks.spawn(INPUT, input.run(stops.input.clone()));
 
@@ -288,7 +291,7 @@ impl App {
                     () = stop.cancelled() => return,
                 };
                 queue.skip_until(others_until);
-                processor::run(queue, &state, &journal, &behind, &config.mappings, &pulse).await;
+                processor::run(queue, &mapper, &state, &journal, &behind, &config.mappings, &pulse).await;
             });
         }
 
