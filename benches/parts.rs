@@ -13,7 +13,7 @@ use bbb_webhooks::event::RawMessage;
 use bbb_webhooks::hook::EventFilter;
 use bbb_webhooks::hook::Hook;
 use bbb_webhooks::hook::Interest;
-use bbb_webhooks::mapper;
+use bbb_webhooks::mapper::Mapper;
 use bbb_webhooks::state::State;
 use bbb_webhooks::webhooks::address::Address;
 use bbb_webhooks::webhooks::callback::CallbackBuilder;
@@ -65,24 +65,25 @@ fn message(json: &'static str) -> RawMessage {
 fn state() -> State {
     let mut state = State::new(fastrand::Rng::with_seed(7));
     for json in [CREATED, JOINED] {
-        mapper::map(&message(json), &mut state, NOW_MS).expect("it is an event");
+        Mapper::default().map(&message(json), &mut state, NOW_MS).expect("it is an event");
     }
     state
 }
 
 fn chat() -> MappedEvent {
-    mapper::map(&message(CHAT), &mut state(), NOW_MS).expect("it is an event").remove(0)
+    Mapper::default().map(&message(CHAT), &mut state(), NOW_MS).expect("it is an event").remove(0)
 }
 
 #[divan::bench(args = [Sample::Chat, Sample::CursorMoved])]
-fn look_at_the_name(sample: Sample) -> mapper::Look {
-    mapper::look(black_box(sample.json().as_bytes()))
+fn look_at_the_name(bencher: Bencher<'_, '_>, sample: Sample) {
+    let mapper = Mapper::default();
+    bencher.bench(|| mapper.look(black_box(sample.json().as_bytes())));
 }
 
 #[divan::bench(args = [Sample::Created, Sample::Joined, Sample::Chat])]
 fn map(bencher: Bencher<'_, '_>, sample: Sample) {
-    let (mut state, message) = (state(), message(sample.json()));
-    bencher.bench_local(|| mapper::map(black_box(&message), &mut state, NOW_MS));
+    let (mapper, mut state, message) = (Mapper::default(), state(), message(sample.json()));
+    bencher.bench_local(|| mapper.map(black_box(&message), &mut state, NOW_MS));
 }
 
 #[divan::bench(args = [1, 10])]

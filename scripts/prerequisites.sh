@@ -49,14 +49,54 @@ need_packages() {
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
     [ ${#packages[@]} -gt 0 ] || return 0
-    command -v apt-get >/dev/null || fail "Missing, and there is no apt-get to install them: ${packages[*]}"
-    say "Installing what is missing: ${packages[*]}"
     case " ${packages[*]} " in
         *" redis-server "*)
             say "(The package may start a Redis of its own on port 6379. It is not used here: every Redis that is used"
             say "is started for the purpose, on a free port, and stopped again.)"
             ;;
     esac
+    install_packages "${packages[@]}"
+}
+
+# Further commands, each given as COMMAND:PACKAGE; only the packages of those that are missing are installed.
+need_commands() {
+    local each packages=()
+    for each in "$@"; do
+        command -v "${each%%:*}" >/dev/null || packages+=("${each#*:}")
+    done
+    [ ${#packages[@]} -gt 0 ] || return 0
+    case " ${packages[*]} " in
+        *" prometheus "*) say "(The package may start a Prometheus on port 9090. It is not used here, only its promtool.)" ;;
+    esac
+    install_packages "${packages[@]}"
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || fail "Missing, and there is no apt-get to install them: $*"
+    say "Installing what is missing: $*"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+# promtool, which tests hold against the metrics. It comes in Debian's package of a whole Prometheus, which nobody wants to be
+# started here: the package is not installed, the one file is taken out of it.
+need_promtool() {
+    local tools=$PWD/target/tools
+    export PATH=$PATH:$tools
+    if command -v promtool >/dev/null || [ "$(uname -s)" != Linux ]; then
+        return 0
+    fi
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+        say "Skipped: promtool, because there is no apt-get to fetch it (its package is prometheus)"
+        return 0
+    fi
+    say "Fetching promtool out of the package prometheus; it goes to target/tools, nothing is installed"
+    mkdir -p "$tools/package"
+    if ! (cd "$tools/package" && run apt-get download -q prometheus); then
+        as_root apt-get update -q
+        (cd "$tools/package" && run apt-get download -q prometheus)
+    fi
+    dpkg-deb --fsys-tarfile "$tools"/package/prometheus_*.deb | tar -x -C "$tools" --strip-components=3 ./usr/bin/promtool
+    rm -rf "$tools/package"
+    promtool --version >/dev/null || fail "$tools/promtool does not run"
 }

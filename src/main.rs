@@ -69,11 +69,12 @@ fn carry_out(command: Command) -> anyhow::Result<Outcome> {
 
 fn serve(sources: &Sources) -> anyhow::Result<()> {
     let Loaded { config, notices } = config::load(sources)?;
-    logging::start(&config.log)?;
+    let journal = sources.environment.get("JOURNAL_STREAM");
+    let logging = logging::start(&config.log, journal.map(String::as_str))?;
     for notice in notices {
         warn!("{notice}");
     }
-    run(app::serve(config))
+    run(app::serve(config, sources, logging))
 }
 
 fn check(sources: &Sources, asked: &cli::Check) -> anyhow::Result<Outcome> {

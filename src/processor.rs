@@ -19,14 +19,18 @@ use crate::event::MappedEvent;
 use crate::event::RawMessage;
 use crate::input::Queue;
 use crate::journal::Journal;
-use crate::mapper;
+use crate::mapper::Mapper;
 use crate::mapper::NotMapped;
+use crate::pulse::Pulse;
 use crate::state::State;
 use crate::store::StoredMappings;
 use crate::store::WriteBehind;
 
 /// Most messages that are mapped before their events are appended.
 const BATCH: usize = 128;
+
+/// How often it shows that it goes on, also when there is nothing to do.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The state that was stored. `random` makes the ids of new mappings; `now_ms` is ms since 1970.
 #[must_use]
@@ -43,7 +47,17 @@ pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> St
 }
 
 /// Maps what comes in until the queue ends.
-pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behind: &WriteBehind, settings: &Mappings) {
+pub async fn run(
+    mut queue: Queue,
+    mapper: &Mapper,
+    state: &Mutex<State>,
+    journal: &Journal,
+    behind: &WriteBehind,
+    settings: &Mappings,
+    pulse: &Pulse,
+) {
+    let mut beat = tokio::time::interval(BEAT_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep = tokio::time::interval(settings.cleanup_interval.max(Duration::from_millis(1)));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let intake = Arc::clone(queue.intake());
@@ -55,7 +69,7 @@ pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behi
                 let waiting = std::iter::from_fn(|| queue.next_now()).take(BATCH - 1);
                 let messages = std::iter::once(message).chain(waiting);
                 let mut state = lock(state);
-                let events = messages.flat_map(|message| events_of(&message, &mut state, now_ms, &intake)).collect();
+                let events = messages.flat_map(|message| events_of(&message, mapper, &mut state, now_ms, &intake)).collect();
                 show(&state, &intake);
                 behind.changed(state.take_changes());
                 journal.append(events, now_ms);
@@ -66,6 +80,7 @@ pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behi
                 show(&state, &intake);
                 journal.nudge();
             }
+            _ = beat.tick() => pulse.beat(),
         }
     }
     sweep_out(&mut lock(state), behind, settings);
@@ -88,8 +103,14 @@ fn show(state: &State, intake: &Intake) {
     intake.users.set(users);
 }
 
-fn events_of(message: &RawMessage, state: &mut State, now_ms: u64, intake: &Intake) -> Vec<MappedEvent> {
-    let mapped = mapper::map(message, state, now_ms);
+fn events_of(
+    message: &RawMessage,
+    mapper: &Mapper,
+    state: &mut State,
+    now_ms: u64,
+    intake: &Intake,
+) -> Vec<MappedEvent> {
+    let mapped = mapper.map(message, state, now_ms);
     match &mapped {
         Ok(_) => intake.mapped.one_more(),
         Err(NotMapped::NotJson) => intake.unparseable.one_more(),

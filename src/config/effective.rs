@@ -9,7 +9,10 @@ use url::Url;
 use super::dialects::Settings;
 use super::identity::Agreement;
 use super::keys::{self, ROWS, Row};
-use super::{ChecksumFormat, Config, IdFormat, LogLevel, OnExhausted, Ordering, RedisServer, Sources, identity};
+use super::{
+    ChecksumFormat, Config, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, RedisServer, Secret, Sources,
+    identity,
+};
 
 /// What stands for a secret.
 const MASK: &str = "***";
@@ -37,6 +40,64 @@ pub struct Setting {
     pub from: String,
 }
 
+impl Setting {
+    /// The key as messages name it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        named(&self.way)
+    }
+}
+
+fn named(way: &[&str]) -> String {
+    let plain = |step: &str| step.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let steps = way.iter().map(|step| if plain(step) { (*step).to_owned() } else { format!("{step:?}") });
+    steps.collect::<Vec<_>>().join(".")
+}
+
+/// The keys with another value in `new` than in `old`, as messages name them: secrets too, which are not shown.
+pub(super) fn differences(old: &Config, new: &Config) -> Vec<String> {
+    let hidden = |config: &Config, key: &str| match key {
+        "bbb.sharedSecret" => vec![config.bbb.shared_secret.clone()],
+        "hooks.permanentURLs" => config.hooks.permanent.iter().map(|hook| Secret::new(&hook.url)).collect(),
+        "xapi.lrs_endpoint" => config.xapi.lrs_endpoint.iter().map(Secret::new).collect(),
+        "xapi.lrs_password" => config.xapi.lrs_password.iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let differs = |key: &str| value(old, key) != value(new, key) || hidden(old, key) != hidden(new, key);
+    let mut different: Vec<_> = ROWS.iter().filter(|row| differs(row.key)).map(|row| named(&way(row))).collect();
+    let (input, store) =
+        (redis_differences(&old.input.redis, &new.input.redis), redis_differences(&old.redis, &new.redis));
+    let of = |module: &str, fields: &[&str]| -> Vec<String> {
+        let keys: Vec<_> = fields.iter().map(|field| format!("{module}redis.{field}")).collect();
+        ROWS.iter().filter(|row| keys.iter().any(|key| key == row.key)).map(|row| named(&way(row))).collect()
+    };
+    if input == store {
+        different.extend(of("", &input));
+    } else {
+        different.extend(of("input.", &input));
+        different.extend(of("store.", &store));
+    }
+    different
+}
+
+fn redis_differences(old: &RedisServer, new: &RedisServer) -> Vec<&'static str> {
+    let password = |server: &RedisServer| match server {
+        RedisServer::Tcp { password, .. } => password.clone(),
+        RedisServer::Url(_) => None,
+    };
+    match (old, new) {
+        (old, new) if old == new => Vec::new(),
+        (RedisServer::Tcp { .. }, RedisServer::Tcp { .. }) => {
+            let differs = |field: &&str| match *field {
+                "password" => password(old) != password(new),
+                field => redis_value(old, field) != redis_value(new, field),
+            };
+            REDIS_FIELDS.into_iter().filter(differs).collect()
+        }
+        _ => vec!["url"],
+    }
+}
+
 /// Every key, in the order of the files' sections.
 pub(super) fn settings(config: &Config, settings: &Settings, sources: &Sources) -> Vec<Setting> {
     let from = |key: &str| match settings.get(key).filter(|found| !found.is_empty()) {
@@ -52,7 +113,7 @@ pub(super) fn settings(config: &Config, settings: &Settings, sources: &Sources) 
     shown.extend(redis(config, |key| settings.contains_key(key).then(|| from(key)).filter(|from| from != "default")));
     // What belongs together stands together.
     let sections: BTreeSet<_> = shown.iter().map(|setting| setting.way[0]).collect();
-    let order = ["bbb", "server", "hooks", "redis", "mappings", "log", "prometheus", "xapi"];
+    let order = ["bbb", "server", "hooks", "events", "redis", "mappings", "log", "prometheus", "xapi"];
     let rank = |section: &str| order.iter().position(|known| *known == section).unwrap_or(order.len());
     debug_assert!(sections.iter().all(|section| *section == "modules" || order.contains(section)));
     let module = |setting: &Setting| keys::MODULES.iter().position(|name| setting.way.get(1) == Some(name));
@@ -128,7 +189,7 @@ pub fn masked_url(url: &str) -> String {
 /// The value of a key, by its canonical name; none for keys that say nothing here.
 fn value(config: &Config, key: &str) -> Option<Value> {
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let Config { bbb, api, hooks, input, keys, mappings, log, metrics, xapi, .. } = config;
+    let Config { bbb, api, hooks, input, events, keys, mappings, log, metrics, xapi, .. } = config;
     let secret = |set: bool| if set { MASK } else { "" };
     Some(match key {
         "bbb.serverDomain" => json!(bbb.server_domain),
@@ -171,6 +232,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             Ordering::None => "none",
         }),
         "hooks.concurrency" => json!(hooks.concurrency),
+        "events" => events.iter().map(crate::mapper::ConfiguredEvent::to_json).collect(),
         "input.channels" => json!(input.channels),
         "redis.keys.hooks" => json!(keys.hooks),
         "redis.keys.hookPrefix" => json!(keys.hook_prefix),
@@ -187,6 +249,11 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             LogLevel::Warn => "warn",
             LogLevel::Error => "error",
             LogLevel::Off => "off",
+        }),
+        "log.format" => json!(match log.format {
+            LogFormat::Auto => "auto",
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
         }),
         "log.stdout" => json!(log.stdout),
         "log.file" => json!(log.file),

@@ -72,6 +72,21 @@ fn expand(way: &'static str) -> Vec<&'static str> {
     steps
 }
 
+/// The names of one key, for documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNames {
+    /// Every way to it in a file, step by step; the strongest first.
+    pub ways: Vec<Vec<&'static str>>,
+    /// Its environment variable.
+    pub variable: Option<&'static str>,
+}
+
+/// The names of every key.
+#[must_use]
+pub fn key_names() -> Vec<KeyNames> {
+    ROWS.iter().map(|row| KeyNames { ways: row.ways().collect(), variable: row.variable }).collect()
+}
+
 /// Every key.
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -103,6 +118,8 @@ pub(super) const ROWS: &[Row] = &[
     row("hooks.ordering", &["hooks.ordering"], &["W.ordering"]),
     row("hooks.concurrency", &["hooks.concurrency"], &["W.concurrency"]),
 
+    row("events", &["events"], &[]),
+
     row("input.channels", &["hooks.channels"], &["I.redis.inboundChannels"]),
     row("input.redis.host", &[], &["I.redis.host"]).variable("REDIS_HOST").private(),
     row("input.redis.port", &[], &["I.redis.port"]).variable("REDIS_PORT"),
@@ -130,6 +147,7 @@ pub(super) const ROWS: &[Row] = &[
     row("mappings.cleanupInterval", &["mappings.cleanupInterval"], &[]),
 
     row("log.level", &["log.level"], &[]).variable("LOG_LEVEL"),
+    row("log.format", &["log.format"], &[]).variable("LOG_FORMAT"),
     row("log.stdout", &["log.stdout"], &[]).variable("LOG_TO_STDOUT"),
     row("log.file", &["log.file"], &[]).variable("LOG_TO_FILE"),
     row("log.filename", &["log.filename"], &[]).variable("LOG_FILENAME"),

@@ -8,24 +8,26 @@
 //! files      which layers there are, and what they say
 //! dialects   each layer's v2 and v3 keys -> canonical keys, by the table in keys
 //! merge      the strongest word on each key
-//! resolve    canonical keys -> Config, by the readers in values; redis_server and identity (with bigbluebutton)
-//!            are its two longer stories
+//! resolve    canonical keys -> Config, by the readers in values; redis_server, events and identity (with bigbluebutton)
+//!            are its longer stories
 //! ```
 //!
-//! Beside them, `origin` knows where a value came from, `report` collects what came up, and `effective` shows the outcome to
-//! people.
+//! Beside them, `origin` knows where a value came from, `report` collects what came up, `effective` shows the outcome to
+//! people, and `reload` changes it while the daemon runs.
 //!
 //! Nothing here reads the process's environment or a fixed path by itself: both come in as [`Sources`].
 
 mod bigbluebutton;
 mod dialects;
 mod effective;
+mod events;
 mod files;
 mod identity;
 mod keys;
 mod merge;
 mod origin;
 mod redis_server;
+mod reload;
 mod report;
 mod resolve;
 mod sources;
@@ -39,11 +41,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
+use crate::mapper::ConfiguredEvent;
 
 pub use self::effective::Explained;
 pub use self::effective::Setting;
 pub use self::effective::masked_url;
 pub use self::identity::Agreement;
+pub use self::keys::KeyNames;
+pub use self::keys::key_names;
+pub use self::reload::Change;
+pub use self::reload::Current;
 pub use self::report::Error;
 pub use self::sources::Sources;
 
@@ -103,6 +110,9 @@ pub struct Config {
     pub hooks: Hooks,
     /// Where BigBlueButton publishes.
     pub input: Input,
+    /// Events that are mapped beside the built-in ones, and additions to those: a list of `{message, id, meeting, user,
+    /// attributes, override}`. Default none. Key `events`.
+    pub events: Vec<ConfiguredEvent>,
     /// Where hooks and mappings are kept. Keys `redis.*`, and over them `modules."../db/redis/index.js".config.*` (or
     /// `.config.redis.*`).
     pub redis: RedisServer,
@@ -315,6 +325,8 @@ pub struct Mappings {
 pub struct Log {
     /// The least severe level that is written. Default `info`. Key `log.level`; variable `LOG_LEVEL`.
     pub level: LogLevel,
+    /// What lines look like. Default `auto`. Key `log.format`; variable `LOG_FORMAT`.
+    pub format: LogFormat,
     /// Write to standard output. Default true. Key `log.stdout`; variable `LOG_TO_STDOUT`.
     pub stdout: bool,
     /// Write to `filename`. Default false. Key `log.file`; variable `LOG_TO_FILE`.
@@ -338,6 +350,17 @@ pub enum LogLevel {
     Error,
     /// `silent`, `off`
     Off,
+}
+
+/// What lines of the log look like (`log.format`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal and in the journal, JSON elsewhere.
+    Auto,
+    /// Text.
+    Text,
+    /// A JSON object in each line.
+    Json,
 }
 
 /// Metrics for Prometheus.

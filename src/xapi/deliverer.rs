@@ -18,13 +18,16 @@ use tracing::warn;
 use crate::books::Books;
 use crate::books::End;
 use crate::books::calls::Standing;
+use crate::bound::Bound;
+use crate::bound::May;
 use crate::clock;
 use crate::config::Ordering;
+use crate::delivery::episode;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::retry::Answer;
-use crate::delivery::retry::Schedule;
 use crate::delivery::retry::spread;
+use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
 use crate::delivery::tally::tally;
 use crate::event::Event;
@@ -66,7 +69,6 @@ pub(super) struct Deliverer {
     books: Arc<Books>,
     learner: Learner,
     is_mapped: IsMapped,
-    schedule: Schedule,
     progress: Progress,
     /// Events finished before a restart, above the watermark from which it goes on.
     start: Cursor,
@@ -80,6 +82,8 @@ pub(super) struct Deliverer {
     sweep_at: Instant,
     /// Whether the last that was tried could not be found any more: an episode is logged once.
     losing: bool,
+    /// How often parked statements are spoken of.
+    parked_bound: Bound,
     /// Since when there is something to report.
     unreported_since: Option<Instant>,
     /// When to read on after the journal could not be read.
@@ -92,7 +96,6 @@ impl Deliverer {
         let now_ms = clock::unix_ms();
         let on_our_clock = |tried: &Tried| Tried { due_ms: tried.left(now_ms), ..tried.clone() };
         Self {
-            schedule: Schedule::new(&shared.settings),
             books: Arc::clone(reader.books()),
             tried: start.trying.iter().map(on_our_clock).collect(),
             learner: Learner::new(Arc::clone(&shared)),
@@ -107,6 +110,7 @@ impl Deliverer {
             task: HashMap::new(),
             started: Instant::now(),
             losing: false,
+            parked_bound: episode::of_a_receiver(),
             unreported_since: None,
             read_again_at: None,
         }
@@ -140,7 +144,7 @@ impl Deliverer {
 
     /// Lets others see how this stands: as the worst of the stores does.
     fn show(&mut self) {
-        let standing = |outlet: &Outlet| match (&outlet.suspended, outlet.failing) {
+        let standing = |outlet: &Outlet| match (&outlet.suspended, outlet.episodes.is_failing()) {
             (Some(_), _) => Standing::Suspended,
             (None, true) => Standing::Failing,
             (None, false) => Standing::Well,
@@ -236,7 +240,7 @@ impl Deliverer {
     }
 
     fn start_attempts(&mut self) {
-        let (now, most) = (self.now(), self.shared.settings.concurrency);
+        let (now, most) = (self.now(), self.shared.config.get().hooks.concurrency);
         let mut jobs = Vec::new();
         if !self.is_crowded() {
             for outlet in self.outlets.values_mut() {
@@ -337,7 +341,7 @@ impl Deliverer {
         self.note_news();
         let answer = answered.answer;
         let asked = answered.retry_after.unwrap_or_default();
-        let probe = spread(self.shared.settings.permanent_interval_reset, fastrand::f64()).max(asked);
+        let probe = spread(self.shared.config.get().hooks.permanent_interval_reset, fastrand::f64()).max(asked);
         let probe_at = self.after(probe);
         let Some(outlet) = self.outlets.get_mut(lrs) else { return };
         let failures = outlet.lanes.failed(lane);
@@ -345,8 +349,10 @@ impl Deliverer {
         if let Some(again) = &mut outlet.suspended {
             *again = probe_at;
             outlet.lanes.retry_at(lane, probe_at);
-        } else if let Some(wait) = self.schedule.wait_after(failures, fastrand::f64()) {
-            if !std::mem::replace(&mut outlet.failing, true) {
+        } else if let Some(wait) =
+            wait_after(&self.shared.config.get().hooks.retry_intervals, failures, fastrand::f64())
+        {
+            if outlet.episodes.failed(self.started.elapsed()) {
                 warn!(host = lrs.host(), %answered, "This Learning Record Store does not take statements; they will be sent again");
             }
             let due = self.after(wait.max(asked));
@@ -368,7 +374,15 @@ impl Deliverer {
         let numbers = outlet.lanes.finished(lane);
         for event in events {
             let meeting = event.mapped.external_meeting.as_ref().map(ToString::to_string);
-            warn!(host = lrs.host(), %answer, event = event.number, id = %event.mapped.id, meeting, "The Learning Record Store refuses the statement of this event; it is parked");
+            match self.parked_bound.happens(self.started.elapsed()) {
+                May::Say => {
+                    let unsaid = Some(self.parked_bound.take_unsaid()).filter(|unsaid| *unsaid > 0);
+                    warn!(host = lrs.host(), %answer, event = event.number, id = %event.mapped.id, meeting, unsaid, "The Learning Record Store refuses the statement of this event; it is parked");
+                }
+                May::CountFirst | May::Count => {
+                    debug!(host = lrs.host(), event = event.number, "Another one is parked")
+                }
+            }
             self.shared.behind.park(&HookId::from(READER), event, &answer.to_string(), clock::unix_ms());
         }
         self.books.finished(End::Parked, numbers.len() - lost);

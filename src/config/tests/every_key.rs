@@ -53,6 +53,17 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "hooks.idFormat" => ("uuid", |c| c.hooks.id_format = IdFormat::Uuid),
         "hooks.ordering" => ("none", |c| c.hooks.ordering = Ordering::None),
         "hooks.concurrency" => ("2", |c| c.hooks.concurrency = 2),
+        "events" => ("[{\"message\": \"M\", \"id\": \"e\", \"user\": \"/u\", \"attributes\": {\"a\": \"/b\"}}]", |c| {
+            let pointer = |text| crate::mapper::Pointer::parse(text).unwrap();
+            c.events = vec![ConfiguredEvent {
+                message: "M".into(),
+                id: "e".into(),
+                overrides: false,
+                meeting: None,
+                user: Some(pointer("/u")),
+                attributes: vec![("a".into(), crate::mapper::Source::Pointer(pointer("/b")))],
+            }];
+        }),
         "input.channels" => ("[\"a:*\"]", |c| c.input.channels = vec!["a:*".into()]),
         "input.redis.host" => ("r", |c| *host(&mut c.input.redis) = "r".into()),
         "input.redis.port" => ("6380", |c| *port(&mut c.input.redis) = 6380),
@@ -73,6 +84,7 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "mappings.timeout" => ("60000", |c| c.mappings.timeout = Duration::from_secs(60)),
         "mappings.cleanupInterval" => ("500", |c| c.mappings.cleanup_interval = Duration::from_millis(500)),
         "log.level" => ("fatal", |c| c.log.level = LogLevel::Error),
+        "log.format" => ("JSON", |c| c.log.format = LogFormat::Json),
         "log.stdout" => ("False", |c| c.log.stdout = false),
         "log.file" => ("\"true\"", |c| c.log.file = true),
         "log.filename" => ("/tmp/x.log", |c| c.log.filename = "/tmp/x.log".into()),

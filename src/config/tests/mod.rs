@@ -2,8 +2,10 @@
 
 mod default_file;
 mod effective;
+mod events;
 mod every_key;
 mod layers;
+mod reload;
 mod rules;
 
 use std::path::PathBuf;
