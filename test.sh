@@ -32,6 +32,9 @@ else
 fi
 run env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 run cargo test --locked
+# That the benchmarks run; how fast it is, only bench.sh says.
+run cargo bench --locked --profile dev --bench parts -- --test
+run cargo bench --locked --profile dev --bench daemon -- --quick --only latency --only start
 run cargo build --locked --bins --example demo
 run cargo run --quiet --locked --example demo
 say "All is well."
