@@ -55,6 +55,7 @@ const ROOMS: &[Room] = &[
     room("store::format", &["event", "hook", "state"], &[]),
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("webhooks::signature", &["checksum", "config"], &[]),
+    room("webhooks::standard", &["config"], &[]),
     room("journal::cursor", &[], &[]),
     room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too

@@ -19,6 +19,7 @@ pub use self::hooks::Destroy;
 pub use self::hooks::Hooks;
 pub use self::hooks::HooksCommand;
 pub use self::hooks::List;
+pub use self::hooks::Secret;
 pub use self::hooks::Test;
 pub use self::hooks::Wanted;
 pub use self::pages::Completions;
@@ -54,7 +55,7 @@ pub enum Command {
     #[command(after_help = "\
 Exit status: 0 if all is well, 1 if a check failed, 78 if the configuration cannot be used.")]
     Check(Check),
-    /// List, create, destroy or test hooks, through the running daemon.
+    /// List, create, destroy or test hooks, through the running daemon; print the secret of one.
     Hooks(Hooks),
     /// Show what is stuck, and why: one screen of Redis, the subscription, the journal, and each hook.
     #[command(after_help = "\
