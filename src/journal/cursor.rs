@@ -123,15 +123,15 @@ impl Cursor {
 /// A hook whose receiver is dead has as many unfinished events as its queue holds, so what is known of one takes few bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// What was taken, from the first unfinished one on.
+    /// What was taken, from the first unfinished one on: all unfinished ones, and some others.
     taken: VecDeque<u64>,
-    /// How many of those are not finished.
+    /// How many are not finished.
     unfinished: usize,
     /// Ranges finished above the first unfinished one: first number to last. Between two of them something is unfinished.
     done: BTreeMap<u64, u64>,
 }
 
-/// Room for so many taken events is kept when it is not needed.
+/// Room for so many taken events is kept although it is not needed.
 const ROOM_KEPT: usize = 1024;
 
 impl Progress {
@@ -162,6 +162,11 @@ impl Progress {
                 self.add_done(*first, rest[run - 1]);
             }
             rest = &rest[run.max(1)..];
+        }
+        if self.taken.len() > 2 * self.unfinished + ROOM_KEPT {
+            let mut taken = std::mem::take(&mut self.taken);
+            taken.retain(|number| !self.is_done(*number));
+            self.taken = taken;
         }
     }
 
@@ -250,6 +255,20 @@ mod tests {
         assert_eq!((progress.watermark(60), progress.done()), (19, vec![(30, 50)]));
         progress.finish(&[20]);
         assert_eq!((progress.watermark(60), progress.done(), progress.unfinished()), (60, vec![], 0));
+    }
+
+    #[test]
+    fn what_is_finished_behind_an_unfinished_one_is_not_kept() {
+        let mut progress = Progress::default();
+        (0..100_000).for_each(|number| progress.take(number));
+        progress.finish(&(1..50_000).collect::<Vec<_>>());
+        progress.finish(&(50_001..99_999).collect::<Vec<_>>());
+        assert!(progress.taken.len() < 2 * ROOM_KEPT, "{}", progress.taken.len());
+        assert_eq!(progress.done(), [(1, 49_999), (50_001, 99_998)]);
+        progress.finish(&[0, 7]);
+        assert_eq!((progress.oldest(), progress.unfinished()), (Some(50_000), 2));
+        progress.finish(&[50_000]);
+        assert_eq!((progress.oldest(), progress.done()), (Some(99_999), vec![]));
     }
 
     #[test]
