@@ -10,6 +10,7 @@ use bbb_webhooks::config::Secret;
 use bbb_webhooks::event::Event;
 use bbb_webhooks::event::MappedEvent;
 use bbb_webhooks::event::RawMessage;
+use bbb_webhooks::hook::EventFilter;
 use bbb_webhooks::hook::Filters;
 use bbb_webhooks::hook::Hook;
 use bbb_webhooks::hook::Interest;
@@ -116,7 +117,8 @@ fn match_against_1000_hooks(bencher: Bencher<'_, '_>) {
         raw: number.is_multiple_of(10),
         created_ms: NOW_MS,
     };
-    let interests: Vec<_> = (0..1000).map(|number| Interest::of(&hook(number), &Filters::default())).collect();
+    let interests: Vec<_> =
+        (0..1000).map(|number| Interest::of(&hook(number), &Filters::new(EventFilter::default()))).collect();
     let event = Event { number: 1, accepted_ms: NOW_MS, to: None, mapped: chat() };
     bencher
         .counter(ItemsCount::new(1000_usize))

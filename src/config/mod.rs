@@ -147,6 +147,13 @@ pub struct Bbb {
     pub api_path: String,
 }
 
+impl Bbb {
+    /// The secrets that may sign calls of the API, the one that is to be used first.
+    pub fn accepted_secrets(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.shared_secret).chain(&self.previous_secret)
+    }
+}
+
 /// The HTTP API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Api {
