@@ -12,15 +12,20 @@ use crate::harness::Algorithm;
 use crate::harness::Daemon;
 use crate::harness::Lab;
 use crate::harness::Meeting;
+use crate::harness::Receiver;
+use crate::harness::Redis;
 use crate::harness::Reply;
 use crate::harness::Request;
 use crate::harness::SECRET;
+use crate::harness::STATEMENTS;
 use crate::harness::Setup;
 use crate::harness::clean;
+use crate::harness::encrypt;
 use crate::harness::hook_secret;
 use crate::harness::interpreter;
 use crate::harness::project;
 use crate::harness::until;
+use crate::harness::with_lrs;
 
 /// The secret of a hook, as the program prints it.
 async fn printed_secret(daemon: &Daemon, id: &str) -> String {
@@ -139,6 +144,34 @@ async fn the_secret_of_a_hook_needs_no_daemon_and_follows_as_documented() {
     let next = setup.env("SHARED_SECRET", "the-next-one");
     assert_eq!(next.command(&["hooks", "secret", "1"]).await.stdout, format!("{}\n", hook_secret("the-next-one", "1")));
     assert_eq!(next.without_env("SHARED_SECRET").command(&["hooks", "secret", "1"]).await.status.code(), Some(78));
+}
+
+#[tokio::test]
+async fn the_documentation_says_how_the_secret_follows() {
+    let document = std::fs::read_to_string(project().join("docs/callbacks.md")).unwrap();
+    let documented = hook_secret("my-secret", "1");
+    assert!(document.contains(&format!("hooks secret 1\n{documented}\n")), "for my-secret it is {documented}");
+    let (Some(bash), Some(_)) = (interpreter("bash"), interpreter("openssl")) else { return };
+    let (_, block) = document.split_once("```sh\n").unwrap();
+    let commands = block.split("```").next().unwrap().to_owned();
+    let output = clean(bash).args(["-c", &commands]).env("ID", "1").env("SECRET", "my-secret").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{documented}\n"));
+}
+
+#[tokio::test]
+async fn a_meeting_that_runs_while_the_secret_is_changed_keeps_its_learning_record_store() {
+    let (redis, receiver, lrs) = (Redis::start().await, Receiver::start().await, Receiver::start().await);
+    let payload = json!({"lrs_endpoint": lrs.url(""), "lrs_token": "token-of-a-tenant"}).to_string();
+    let payload = json!({"secret-lrs-payload": encrypt(&payload, SECRET)});
+    let mut daemon = with_lrs(Daemon::on(&redis), &receiver).start().await;
+    let meeting = Meeting::new("math-101");
+    redis.publish(&meeting.created_with(&payload)).await;
+    lrs.wait(STATEMENTS, 1).await;
+    daemon.terminate().await;
+    daemon.configure(|setup| setup.env("SHARED_SECRET", "the-next-one").env("PREVIOUS_SECRET", SECRET));
+    daemon.start_again().await;
+    redis.publish(&meeting.ended()).await;
+    lrs.wait(STATEMENTS, 2).await;
 }
 
 #[tokio::test]
