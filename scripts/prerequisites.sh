@@ -65,9 +65,6 @@ need_commands() {
         command -v "${each%%:*}" >/dev/null || packages+=("${each#*:}")
     done
     [ ${#packages[@]} -gt 0 ] || return 0
-    case " ${packages[*]} " in
-        *" prometheus "*) say "(The package may start a Prometheus on port 9090. It is not used here, only its promtool.)" ;;
-    esac
     install_packages "${packages[@]}"
 }
 
@@ -78,10 +75,13 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-# The libraries of the Standard Webhooks specification, by which tests check the signatures of callbacks. They go to target/tools;
-# nothing is installed.
+# The libraries of the Standard Webhooks specification, by which tests check the signatures of callbacks: that in Python or that in
+# JavaScript, or both. They go to target/tools.
 need_standardwebhooks() {
     local libraries=$PWD/target/tools/standardwebhooks
+    if [ ! -d "$libraries" ] && ! python3 -m pip --version >/dev/null 2>&1 && ! command -v npm >/dev/null; then
+        install_packages python3-pip
+    fi
     # A folder that is there is whole.
     if [ ! -d "$libraries/python" ] && python3 -m pip --version >/dev/null 2>&1; then
         rm -rf "$libraries/fetched"
@@ -101,7 +101,7 @@ need_standardwebhooks() {
     fi
 }
 
-# promtool, which tests hold against the metrics. It comes in Debian's package of a whole Prometheus, which nobody wants to be
+# promtool, which tests hold against the metrics and the alert rules. It comes in Debian's package of a whole Prometheus, which nobody wants to be
 # started here: the package is not installed, the one file is taken out of it.
 need_promtool() {
     local tools=$PWD/target/tools
