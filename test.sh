@@ -19,6 +19,7 @@ if [[ ${1:-} == --long ]]; then
 fi
 
 need_promtool
+need_standardwebhooks
 
 if cargo fmt --version >/dev/null 2>&1; then
     run cargo fmt --check

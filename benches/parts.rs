@@ -94,7 +94,12 @@ fn render_and_sign(bencher: Bencher<'_, '_>, events: usize) {
     let to = Address::new("https://lms.example.org/bbb/events?course=7").expect("it is a URL");
     let event = chat();
     let json = vec![&*event.json; events];
-    bencher.counter(ItemsCount::new(events)).bench(|| builder.build(&to, black_box(&json), NOW_MS));
+    let key = builder.key_of("7");
+    bencher.counter(ItemsCount::new(events)).bench(|| {
+        let callback = builder.build(&to, black_box(&json), NOW_MS);
+        let signature = key.sign((NOW_MS, NOW_MS), NOW_MS, &callback.body);
+        (callback, signature)
+    });
 }
 
 #[divan::bench]

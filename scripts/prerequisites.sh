@@ -75,6 +75,32 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
+# The libraries of the Standard Webhooks specification, by which tests check the signatures of callbacks: that in Python or that in
+# JavaScript, or both. They go to target/tools.
+need_standardwebhooks() {
+    local libraries=$PWD/target/tools/standardwebhooks
+    if [ ! -d "$libraries" ] && ! python3 -m pip --version >/dev/null 2>&1 && ! command -v npm >/dev/null; then
+        install_packages python3-pip
+    fi
+    # A folder that is there is whole.
+    if [ ! -d "$libraries/python" ] && python3 -m pip --version >/dev/null 2>&1; then
+        rm -rf "$libraries/fetched"
+        if run python3 -m pip install --quiet --no-deps --target "$libraries/fetched" standardwebhooks==1.1.0; then
+            mv "$libraries/fetched" "$libraries/python"
+        fi
+    fi
+    if [ ! -d "$libraries/node" ] && command -v npm >/dev/null; then
+        rm -rf "$libraries/fetched"
+        if run npm install --silent --no-save --no-audit --prefix "$libraries/fetched" standardwebhooks@1.1.1; then
+            mv "$libraries/fetched" "$libraries/node"
+        fi
+    fi
+    if [ ! -d "$libraries/python" ] && [ ! -d "$libraries/node" ]; then
+        [ "${CI:-}" != true ] || fail "The library standardwebhooks cannot be had: neither pip nor npm brings it"
+        say "Skipped: the library standardwebhooks, because neither pip nor npm brings it"
+    fi
+}
+
 # promtool, which tests hold against the metrics and the alert rules. It comes in Debian's package of a whole Prometheus, which nobody wants to be
 # started here: the package is not installed, the one file is taken out of it.
 need_promtool() {

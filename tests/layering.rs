@@ -57,6 +57,7 @@ const ROOMS: &[Room] = &[
     room("webhooks::form", &[], &[]),
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("webhooks::signature", &["checksum", "config"], &[]),
+    room("webhooks::standard", &["config"], &[]),
     room("journal::cursor", &[], &[]),
     room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too

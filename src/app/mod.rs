@@ -323,6 +323,11 @@ impl App {
             tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config.metrics, stop).await });
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
+        if config.bbb.previous_secret.is_some() {
+            info!(
+                "The API also takes calls that are signed with the previous secret, until bbb.previousSecret is empty again"
+            );
+        }
         let stop = stops.api.clone();
         {
             let (observer, config) = (observer.clone(), Arc::clone(&config));

@@ -48,8 +48,8 @@ pub struct Post<'a> {
     pub url: &'a Url,
     /// The media type of the body.
     pub content_type: &'static str,
-    /// Further headers.
-    pub headers: &'static [(&'static str, &'static str)],
+    /// Further headers, by name and value.
+    pub headers: &'a [(&'static str, &'a str)],
     /// The body.
     pub body: &'a str,
     /// The value of the `Authorization` header, if it has one.

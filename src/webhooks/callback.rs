@@ -13,6 +13,7 @@ use crate::config::Hooks;
 use crate::config::Secret;
 use crate::webhooks::address::Address;
 use crate::webhooks::form;
+use crate::webhooks::standard::HookKey;
 
 /// The media type of every callback's body.
 pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded;charset=UTF-8";
@@ -20,13 +21,15 @@ pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded;charset=UTF-8"
 /// How far a hook's timestamps may run ahead of the clock to keep growing, in ms.
 const AHEAD_MS: u64 = 1000;
 
-/// What a receiver can tell by that a callback comes from this server.
+/// What a receiver can tell by that a callback comes from this server, beside the signature in its headers.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// A checksum in the URL.
     Checksum(Algorithm, ChecksumFormat),
     /// `Authorization: Bearer <secret>`.
     Bearer,
+    /// Nothing but the signature in the headers, see [`standard`](crate::webhooks::standard).
+    HeadersOnly,
 }
 
 /// Builds callbacks the way the configuration says.
@@ -52,9 +55,10 @@ impl CallbackBuilder {
     /// A builder with the domain, the secret and the kind of proof that are configured.
     #[must_use]
     pub fn new(bbb: &Bbb, hooks: &Hooks) -> Self {
-        let proof = match bbb.bearer_auth {
-            true => Proof::Bearer,
-            false => Proof::Checksum(hooks.checksum_algorithm, hooks.checksum_format),
+        let proof = match (hooks.legacy_auth, bbb.bearer_auth) {
+            (false, _) => Proof::HeadersOnly,
+            (true, true) => Proof::Bearer,
+            (true, false) => Proof::Checksum(hooks.checksum_algorithm, hooks.checksum_format),
         };
         Self::with(&bbb.server_domain, bbb.shared_secret.clone(), proof)
     }
@@ -65,11 +69,18 @@ impl CallbackBuilder {
         Self { domain: domain.to_owned(), secret, proof }
     }
 
+    /// The key that signs the callbacks of a hook.
+    #[must_use]
+    pub fn key_of(&self, hook: &str) -> HookKey {
+        HookKey::derive(&self.secret, hook)
+    }
+
     /// The callback to this address with `events` (JSON texts), built at `timestamp` (ms since 1970).
     #[must_use]
     pub fn build(&self, to: &Address, events: &[&str], timestamp: u64) -> Callback {
         let body = self.body(events, timestamp);
         let (url, authorization) = match self.proof {
+            Proof::HeadersOnly => (to.bare(), None),
             Proof::Bearer => (to.bare(), Some(Secret::new(format!("Bearer {}", self.secret.expose())))),
             Proof::Checksum(algorithm, format) => {
                 let signed = match format {

@@ -46,6 +46,7 @@ use crate::webhooks::address::Address;
 use crate::webhooks::callback;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::callback::next_timestamp;
+use crate::webhooks::standard::HookKey;
 
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
@@ -85,6 +86,20 @@ enum Verdict {
     GiveUp,
 }
 
+/// What all callbacks of a hook have in common.
+struct Target {
+    /// Where they go; none if the hook's callback URL is no URL.
+    address: Option<Address>,
+    /// What signs them.
+    key: HookKey,
+}
+
+impl Target {
+    fn of(hook: &Hook, builder: &CallbackBuilder) -> Self {
+        Self { address: Address::new(&hook.callback_url), key: builder.key_of(hook.id.as_str()) }
+    }
+}
+
 /// What an attempt came to.
 struct Attempted {
     /// How it ended; none if there was nothing to send, or it could not be read.
@@ -104,8 +119,7 @@ struct Suspended {
 
 pub(super) struct Deliverer {
     hook: Arc<Hook>,
-    /// Where its callbacks go; none if its callback URL is no URL.
-    address: Option<Arc<Address>>,
+    target: Arc<Target>,
     reader: Reader,
     books: Arc<Books>,
     shared: Arc<Shared>,
@@ -153,7 +167,7 @@ impl Deliverer {
             parked_bound: episode::of_a_receiver(),
             start,
             books: Arc::clone(reader.books()),
-            address: Address::new(&hook.callback_url).map(Arc::new),
+            target: Arc::new(Target::of(&hook, &shared.builder)),
             hook,
             reader,
             shared,
@@ -321,7 +335,7 @@ impl Deliverer {
             timestamp
         });
         let (journal, shared, hook) = (self.reader.journal().clone(), Arc::clone(&self.shared), Arc::clone(&self.hook));
-        let attempt = attempt(journal, shared, hook, self.address.clone(), job.events, timestamp);
+        let attempt = attempt(journal, shared, hook, Arc::clone(&self.target), job.events, timestamp);
         let task = self.in_flight.spawn(attempt);
         self.lane_of_task.insert(task.id(), job.lane);
     }
@@ -550,7 +564,7 @@ async fn attempt(
     journal: Journal,
     shared: Arc<Shared>,
     hook: Arc<Hook>,
-    address: Option<Arc<Address>>,
+    target: Arc<Target>,
     numbers: Vec<u64>,
     timestamp: u64,
 ) -> Attempted {
@@ -566,12 +580,16 @@ async fn attempt(
     if json.is_empty() {
         return Attempted { answered: None, lost, events };
     }
-    let Some(address) = address else { return Attempted { answered: Some(Answered::UNSENT), lost, events } };
-    let callback = shared.builder.build(&address, &json, timestamp);
+    let (Some(address), Some(first), Some(last)) = (&target.address, numbers.first(), numbers.last()) else {
+        return Attempted { answered: Some(Answered::UNSENT), lost, events };
+    };
+    let callback = shared.builder.build(address, &json, timestamp);
+    // The attempt's time, where the callback's is that of the first: a receiver refuses what was signed minutes ago.
+    let signature = target.key.sign((*first, *last), clock::unix_ms(), &callback.body);
     let post = Post {
         url: &callback.url,
         content_type: callback::CONTENT_TYPE,
-        headers: &[],
+        headers: &signature.headers(),
         body: &callback.body,
         authorization: callback.authorization.as_ref(),
     };

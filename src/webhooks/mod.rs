@@ -1,13 +1,14 @@
 //! The webhooks output: a deliverer for each hook, for as long as the hook exists.
 //!
-//! [`deliverer`] is the loop; [`callback`] makes the exact request, [`signature`] checks one. What goes next, what an answer means, and the attempt
-//! itself are in [`crate::delivery`].
+//! [`deliverer`] is the loop; [`callback`] makes the exact request, [`standard`] signs it, [`signature`] checks one. What goes next, what an answer
+//! means, and the attempt itself are in [`crate::delivery`].
 
 pub mod address;
 pub mod callback;
 mod deliverer;
 mod form;
 pub mod signature;
+pub mod standard;
 
 use std::collections::HashMap;
 use std::sync::Arc;

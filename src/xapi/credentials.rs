@@ -68,11 +68,23 @@ impl Lrs {
         Some(Self { statements, authorization })
     }
 
-    /// The one that a meeting brings, encrypted with the server's secret.
+    /// The one that a meeting brings, encrypted with one of the server's secrets: a meeting goes on while that is changed.
     ///
     /// # Errors
     /// If it cannot be decrypted, or does not say all that is needed.
-    pub fn of_payload(payload: &str, secret: &Secret) -> Result<Self, BadPayload> {
+    pub fn of_payload(payload: &str, secrets: &[Secret]) -> Result<Self, BadPayload> {
+        let mut found = Err(BadPayload::WrongSecret);
+        for secret in secrets {
+            found = Self::of_payload_by(payload, secret);
+            // One wrong secret in 256 passes for a right one by its padding: then the text is no JSON.
+            if !matches!(found, Err(BadPayload::WrongSecret | BadPayload::NotAnObject)) {
+                break;
+            }
+        }
+        found
+    }
+
+    fn of_payload_by(payload: &str, secret: &Secret) -> Result<Self, BadPayload> {
         #[derive(Deserialize)]
         struct Payload {
             lrs_endpoint: Option<String>,
@@ -81,7 +93,6 @@ impl Lrs {
             lrs_password: Option<String>,
         }
         let plain = decrypt(payload, secret)?;
-        // One wrong secret in 256 passes for a right one by its padding: then the text is no JSON.
         let text = std::str::from_utf8(&plain).map_err(|_| BadPayload::WrongSecret)?;
         let payload: Payload = serde_json::from_str(text).map_err(|_| BadPayload::NotAnObject)?;
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -176,7 +187,7 @@ mod tests {
     const A_LIST: &str = "U2FsdGVkX1+dRjM7lAUacyHWUGHUzQeB0tEtyePLhpQ=";
 
     fn of(payload: &str) -> Result<(String, String), BadPayload> {
-        let lrs = Lrs::of_payload(payload, &Secret::new("s3cret"))?;
+        let lrs = Lrs::of_payload(payload, &[Secret::new("s3cret")])?;
         Ok((lrs.statements().to_string(), lrs.authorization().unwrap().expose().to_owned()))
     }
 
@@ -191,7 +202,9 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_and_shows_nothing_of_it() {
-        let wrong = Lrs::of_payload(TOKEN, &Secret::new("other")).unwrap_err();
+        let secrets = ["other", "s3cret"].map(Secret::new);
+        assert_eq!(Lrs::of_payload(TOKEN, &secrets), Lrs::of_payload(TOKEN, &secrets[1..]));
+        let wrong = Lrs::of_payload(TOKEN, &[Secret::new("other")]).unwrap_err();
         assert!(matches!(wrong, BadPayload::WrongSecret | BadPayload::NotAnObject), "{wrong}");
         for none in ["", "bm90IGVuY3J5cHRlZA==", "*", "U2FsdGVkX18=", "U2FsdGVkX18xMjM0NTY3OA=="] {
             assert_eq!(of(none), Err(BadPayload::NotEncrypted), "{none}");
@@ -199,7 +212,7 @@ mod tests {
         assert_eq!(of(NO_CREDENTIALS), Err(BadPayload::NoCredentials));
         assert_eq!(of(NO_ENDPOINT), Err(BadPayload::NoEndpoint));
         assert_eq!(of(A_LIST), Err(BadPayload::NotAnObject));
-        let lrs = Lrs::of_payload(TOKEN, &Secret::new("s3cret")).unwrap();
+        let lrs = Lrs::of_payload(TOKEN, &[Secret::new("s3cret")]).unwrap();
         assert_eq!(format!("{lrs:?}"), "Lrs { host: \"lrs.example.org\", .. }");
         assert_eq!(lrs.host(), "lrs.example.org");
     }

@@ -73,7 +73,7 @@ struct Shared {
     zone: TimeZone,
     /// The LRS of meetings that bring none.
     own: Option<Arc<Lrs>>,
-    secret: Secret,
+    secrets: Vec<Secret>,
     sender: Sender,
     store: Arc<Store>,
     behind: Arc<WriteBehind>,
@@ -132,7 +132,7 @@ impl Xapi {
             site: Site { domain: config.bbb.server_domain.clone(), namespace },
             zone: TimeZone::system(),
             own,
-            secret: config.bbb.shared_secret.clone(),
+            secrets: config.bbb.accepted_secrets().cloned().collect(),
             sender: Sender::new(settings.request_timeout, &authorities)?,
             store,
             behind,
