@@ -361,6 +361,25 @@ mod tests {
     }
 
     #[test]
+    fn whatever_proof_there_is_has_to_be_right_and_there_has_to_be_one() {
+        let sha1 = Ok(Signed::Checksum(Algorithm::Sha1, ChecksumFormat::Form));
+        let unsigned = Err(standard::Mistake::Unsigned);
+        for (legacy, by_headers, signed, shown) in [
+            (sha1.clone(), Ok(()), Some("sha1"), Some("right")),
+            (sha1.clone(), unsigned.clone(), Some("sha1"), None),
+            (Err(Mistake::Unsigned), Ok(()), Some(STANDARD), Some("right")),
+            (sha1, Err(standard::Mistake::Wrong), None, Some("wrong")),
+            (Err(Mistake::Unknown), Ok(()), None, Some("right")),
+            (Err(Mistake::Token), unsigned.clone(), None, None),
+            (Err(Mistake::Unsigned), unsigned, None, None),
+        ] {
+            let proofs = Proofs::of(&legacy, &by_headers);
+            assert_eq!((proofs.signed.as_deref(), proofs.by_headers), (signed, shown), "{legacy:?} {by_headers:?}");
+            assert_eq!(proofs.wrong.is_some(), signed.is_none(), "{proofs:?}");
+        }
+    }
+
+    #[test]
     fn splits_the_checksum_off() {
         for (url, registered, checksum) in [
             ("http://h/x?checksum=ab", "http://h/x", Some("ab")),
