@@ -224,6 +224,24 @@ dpkg_does --purge bbb-webhooks
 snapshot >"$work/after"
 diff "$work/before" "$work/after" || fail "purge leaves something, or took too much"
 
+say "== an upgrade of the Node package that fails"
+node_package 1:3.5.0 /etc/bigbluebutton/nginx owned
+install_package "$work/node-1:3.5.0-owned.deb"
+cp -p "$root$settings" "$work/settings"
+mkdir -p "$work/other/DEBIAN" "$work/other/usr/bin"
+printf 'Package: other\nVersion: 1\nArchitecture: all\nMaintainer: none <none@example.org>\nDescription: in the way\n' \
+    >"$work/other/DEBIAN/control"
+touch "$work/other/usr/bin/bbb-webhooks"
+dpkg-deb --root-owner-group -b "$work/other" "$work/other.deb" >/dev/null
+install_package "$work/other.deb"
+cp "$package" "$root/tmp/package.deb"
+if inside dpkg -i /tmp/package.deb >"$work/said" 2>&1; then fail "it is installed over another package's file"; fi
+cmp "$root$settings" "$work/settings" || fail "$settings was changed"
+is_there /etc/bigbluebutton/nginx/webhooks.nginx
+is_there $node/app.js
+dpkg_does --purge other bbb-webhooks
+rm -rf "$root$node" "$root/var/lib/bbb-webhooks"
+
 for kind in owned made; do
     for where in /etc/bigbluebutton/nginx /usr/share/bigbluebutton/nginx; do
         say "== in place of the Node package: default.yml $kind, nginx in $where"
