@@ -20,9 +20,9 @@
 //! answers, [`journal::Committer`] writes all there is to Redis, [`replay`] sends events again when ordered to; [`app`] starts,
 //! watches and stops them. Between them stand [`journal`], the log of accepted events, and [`registry`], the hooks. [`store`]
 //! knows how hooks and mappings stand in Redis, over a [`connection`]; [`delivery`] is what the outputs share; [`books`] counts
-//! what became of a hook's events.
+//! what became of messages, events and calls. [`status`] is one look at all of it, for [`metrics`] and for the command line.
 //!
-//! Around them: [`config`], [`logging`], [`cli`], [`commands`], [`clock`].
+//! Around them: [`config`], [`logging`], [`cli`], [`commands`], [`clock`], and [`server`], which serves HTTP.
 
 pub mod api;
 pub mod app;

@@ -53,6 +53,7 @@ fn carry_out(command: Command) -> anyhow::Result<Outcome> {
         Command::Serve => serve(&sources).map(no_text),
         Command::Check(asked) => check(&sources, &asked),
         Command::Hooks(asked) => run(commands::hooks(&load()?, &asked)),
+        Command::Status(asked) => run(commands::status(&load()?, &asked)),
         Command::Events(asked) => {
             logging::to_stderr()?;
             run(commands::events(&load()?, &asked)).map(no_text)

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::books::Account;
@@ -110,7 +112,64 @@ impl Observer {
     }
 }
 
+impl Status {
+    /// All of it, for programs. Of hooks there is nothing in it that a log may not show.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let hooks = self.hooks.iter().map(|(hook, reader)| {
+            let mut json = reader.to_json(self.now_ms);
+            json["id"] = hook.id.as_str().into();
+            json["host"] = hook.host().into();
+            json["permanent"] = hook.permanent.into();
+            json
+        });
+        let xapi = self.xapi.as_ref().map(|(reader, without_lrs)| {
+            let mut json = reader.to_json(self.now_ms);
+            json["withoutLrs"] = (*without_lrs).into();
+            json
+        });
+        let trouble = match &self.health {
+            Health::Good => None,
+            Health::Degraded(why) => Some(why),
+        };
+        let intake = &self.intake;
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "at": self.now_ms,
+            "subscribed": intake.is_subscribed(),
+            "degraded": trouble,
+            "messages": {
+                "received": intake.received.get(),
+                "mapped": intake.mapped.get(),
+                "ignored": intake.ignored.get(),
+                "unparseable": intake.unparseable.get(),
+                "dropped": intake.dropped.get(),
+            },
+            "meetings": intake.meetings.get(),
+            "users": intake.users.get(),
+            "journal": {"stored": self.stored, "inMemory": self.memory.0, "bytesInMemory": self.memory.1},
+            "hooks": hooks.collect::<Vec<_>>(),
+            "xapi": xapi,
+        })
+    }
+}
+
 impl ReaderStatus {
+    fn to_json(&self, now_ms: u64) -> Value {
+        let (account, calls) = (&self.account, &self.calls);
+        json!({
+            "state": calls.standing.name(),
+            "lag": self.lag(),
+            "lagMs": self.lag_ms(now_ms),
+            "inFlight": calls.in_flight,
+            "delivered": account.delivered,
+            "parked": account.parked,
+            "dropped": account.overflowed + account.redis_lost,
+            "lastAnswer": calls.last_answer.as_ref().map(|(at, answer)| json!({"at": at, "answer": answer})),
+            "nextTry": calls.next_try_ms,
+        })
+    }
+
     /// How many events it is not done with.
     #[must_use]
     pub fn lag(&self) -> u64 {

@@ -55,6 +55,7 @@ const ROOMS: &[Room] = &[
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("webhooks::signature", &["checksum", "config"], &[]),
     room("journal::cursor", &[], &[]),
+    room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
     room("delivery::retry", &["config"], &[]),
@@ -114,7 +115,7 @@ const ROOMS: &[Room] = &[
     ),
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
-    room("delivery", &["clock", "config", "event", "journal"], &[]),
+    room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
     // one deadline over several tries
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
@@ -129,7 +130,7 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "api",
-        &["books", "checksum", "clock", "config", "event", "hook", "registry", "server"],
+        &["books", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     room("server", &[], &["axum", "hyper", "hyper_util", "tokio", "tokio_util", "tracing"]),

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::Method;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::middleware::from_fn_with_state;
@@ -40,26 +41,23 @@ use crate::registry::Created;
 use crate::registry::NewHook;
 use crate::registry::Registry;
 use crate::server;
+use crate::status::Observer;
 
 /// What every call needs.
 #[derive(Clone, Debug)]
 struct Api {
     registry: Registry,
+    observer: Arc<Observer>,
     secret: Arc<Secret>,
     checksum_algorithms: Arc<[Algorithm]>,
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
-/// `requests` counts the calls.
-pub async fn serve(
-    listener: TcpListener,
-    registry: Registry,
-    requests: Arc<ApiRequests>,
-    config: &Config,
-    stop: CancellationToken,
-) {
+/// Calls are counted where `observer` sees them.
+pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, stop: CancellationToken) {
     let api = Api {
-        registry,
+        registry: observer.registry.clone(),
+        observer: Arc::new(observer.clone()),
         secret: Arc::new(config.bbb.shared_secret.clone()),
         checksum_algorithms: config.api.checksum_algorithms.as_slice().into(),
     };
@@ -68,11 +66,15 @@ pub async fn serve(
         .route("/hooks/create", get(create))
         .route("/hooks/destroy", get(destroy))
         .route("/hooks/list", get(list))
+        .route(STATUS, get(status))
         .with_state(api)
-        .layer(from_fn_with_state(requests, count));
+        .layer(from_fn_with_state(observer.requests, count));
     let api_path: Arc<str> = config.bbb.api_path.as_str().into();
     server::serve(listener, router, move |request| canonical(request, &api_path), stop).await;
 }
+
+/// How the daemon does, as JSON: for its own command line, so it is there only for who knows the secret.
+const STATUS: &str = "/hooks/status";
 
 /// The routes, by which calls are counted. What is asked for elsewhere may be anything.
 const ROUTES: [&str; 4] = ["/hooks/create", "/hooks/destroy", "/hooks/list", "/hooks/ping"];
@@ -114,6 +116,14 @@ async fn destroy(State(api): State<Api>, call: Signed) -> Result<Response, Failu
 async fn list(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
     let hooks = api.registry.list(call.filled("meetingID")).map_err(|error| Failure::of(error, &Failure::LIST))?;
     Ok(answer(&Answer::Listed(hooks.iter().map(|hook| -> &Hook { hook }).collect())))
+}
+
+async fn status(State(api): State<Api>, call: Result<Signed, Failure>) -> Response {
+    if call.is_err() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let json = api.observer.look().await.to_json().to_string();
+    ([(CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 /// What a `hooks/create` asks for, if that can be had.

@@ -239,16 +239,15 @@ impl App {
             warn!("Redis is slow; the API answers before hooks are known");
         }
         let requests = Arc::<ApiRequests>::default();
+        let observer = Observer { journal, registry, intake, requests, xapi: app.xapi.clone() };
         if let Some(listener) = metrics_listener {
             info!(address = %listener.local_addr()?, path = config.metrics.path, "Metrics are served");
-            let (journal, registry, requests) = (journal.clone(), registry.clone(), Arc::clone(&requests));
-            let observer = Observer { journal, registry, intake, requests, xapi: app.xapi.clone() };
-            let (config, stop) = (Arc::clone(&config), app.stop_api.clone());
+            let (observer, config, stop) = (observer.clone(), Arc::clone(&config), app.stop_api.clone());
             app.tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config.metrics, stop).await });
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
         let stop = app.stop_api.clone();
-        app.tasks.spawn(API, async move { api::serve(listener, registry, requests, &config, stop).await });
+        app.tasks.spawn(API, async move { api::serve(listener, observer, &config, stop).await });
         Ok(app)
     }
 

@@ -27,8 +27,8 @@ impl Latency {
     }
 }
 
-/// Whether callbacks of a hook succeed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether callbacks of a hook succeed; the worst is the greatest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// The last one did, or there was none yet.
     #[default]

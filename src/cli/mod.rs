@@ -6,6 +6,7 @@ mod hooks;
 mod pages;
 mod replay;
 mod sign;
+mod status;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -26,6 +27,7 @@ pub use self::replay::Parked;
 pub use self::replay::Replay;
 pub use self::replay::Which;
 pub use self::sign::Sign;
+pub use self::status::Status;
 
 /// Delivers BigBlueButton events to the webhooks registered for them.
 ///
@@ -54,6 +56,11 @@ Exit status: 0 if all is well, 1 if a check failed, 78 if the configuration cann
     Check(Check),
     /// List, create, destroy or test hooks, through the running daemon.
     Hooks(Hooks),
+    /// Show what is stuck, and why: one screen of Redis, the subscription, the journal, and each hook.
+    #[command(after_help = "\
+Exit status: 0 if all is well, 1 if something needs a person: the daemon or Redis is not there, a hook is suspended or has
+waited for more than five minutes, or events are parked.")]
+    Status(Status),
     /// Follow what BigBlueButton publishes, until Ctrl-C.
     ///
     /// It listens for itself: the daemon need not run, and nobody notices.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::bail;
+use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::checksum::Algorithm;
@@ -65,12 +66,27 @@ impl Client {
 
     /// Calls a method, whatever the answer says.
     pub(super) async fn ask(&self, method: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let (status, body) = self.get_signed(method, parameters).await?;
+        Answer::parse(&body).with_context(|| format!("at {} somebody else answers: status {status}", self.api))
+    }
+
+    /// How the daemon does, as it says itself.
+    pub(super) async fn status(&self) -> anyhow::Result<Value> {
+        match self.get_signed("hooks/status", &[]).await? {
+            (200, body) => serde_json::from_str(&body).context("the daemon's answer is no JSON"),
+            (status, _) => bail!(
+                "at {} no status is to be had (HTTP status {status}): the running daemon has another secret, or is another",
+                self.api
+            ),
+        }
+    }
+
+    async fn get_signed(&self, method: &str, parameters: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let checksum =
             self.algorithm.hex_digest(&[method.as_bytes(), query.as_bytes(), self.secret.expose().as_bytes()]);
         let separator = if query.is_empty() { "" } else { "&" };
-        let (status, body) = self.get(&format!("{method}?{query}{separator}checksum={checksum}")).await?;
-        Answer::parse(&body).with_context(|| format!("at {} somebody else answers: status {status}", self.api))
+        self.get(&format!("{method}?{query}{separator}checksum={checksum}")).await
     }
 
     /// Asks who is there.

@@ -16,6 +16,7 @@ use crate::commands::answer::Answer;
 use crate::commands::answer::ListedHook;
 use crate::commands::client::Client;
 use crate::commands::say;
+use crate::commands::table;
 use crate::config::Config;
 use crate::config::masked_url;
 use crate::delivery::retry::Answer as Delivery;
@@ -73,20 +74,6 @@ fn json_of(hook: &ListedHook) -> Value {
         "permanent": hook.permanent,
         "raw": hook.raw,
     })
-}
-
-/// Columns as wide as what stands in them; `-` for what is empty.
-fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
-    let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let mut lines = vec![head.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| row.each_ref().map(|text| cell(text))));
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: &[String; N]| {
-        let padded: Vec<_> = cells.iter().zip(widths).map(|(text, width)| format!("{text:<width$}")).collect();
-        format!("{}\n", padded.join("  ").trim_end())
-    };
-    lines.iter().map(line).collect()
 }
 
 async fn create(client: &Client, asked: &cli::Create) -> anyhow::Result<String> {
@@ -149,16 +136,13 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
     let callback = CallbackBuilder::new(&config.bbb, &config.hooks).build(&hook.url, &[&event.to_string()], now_ms);
     let start = Instant::now();
     let answered = sender
-        .send(
-            Post {
-                url: &callback.url,
-                content_type: CONTENT_TYPE,
-                headers: &[],
-                body: &callback.body,
-                authorization: callback.authorization.as_ref(),
-            },
-            false,
-        )
+        .send(Post {
+            url: &callback.url,
+            content_type: CONTENT_TYPE,
+            headers: &[],
+            body: &callback.body,
+            authorization: callback.authorization.as_ref(),
+        })
         .await;
     let ms = start.elapsed().as_millis();
     let delivered = answered.answer.is_delivered();

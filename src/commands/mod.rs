@@ -11,6 +11,7 @@ mod parked;
 mod receive;
 mod replay;
 mod sign;
+mod status;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use self::parked::parked;
 pub use self::receive::receive;
 pub use self::replay::replay;
 pub use self::sign::sign;
+pub use self::status::status;
 
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,20 @@ impl From<String> for Outcome {
 fn say(line: &str) -> bool {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
+}
+
+/// Columns as wide as what stands in them; `-` for what is empty.
+fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
+    let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let mut lines = vec![head.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| row.each_ref().map(|text| cell(text))));
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: &[String; N]| {
+        let padded: Vec<_> = cells.iter().zip(widths).map(|(text, width)| format!("{text:<width$}")).collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    lines.iter().map(line).collect()
 }
 
 /// Waits for Ctrl-C or SIGTERM; from now on, whenever it is first asked.

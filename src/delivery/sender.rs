@@ -121,18 +121,18 @@ impl Sender {
         Ok(Self { client, timeout })
     }
 
-    /// Makes one attempt. `kept_alive` says that the receiver answered before, so that a connection to it may have been
-    /// kept; if it then turns out to be closed, the attempt is made again at once, on a new one, within the same deadline.
+    /// Makes one attempt. If a connection that was kept turns out to be closed, the attempt is made again at once, on a new
+    /// one, within the same deadline.
     ///
     /// Nothing says for certain that a connection was closed before the callback came. It is taken to be so if this attempt
     /// did not make the connection itself, and it broke at once. A receiver that takes callbacks and hangs up breaks the
     /// connections that it was sent them on, so it gets one twice at most when it begins to do so.
-    pub async fn send(&self, post: Post<'_>, kept_alive: bool) -> Answered {
+    pub async fn send(&self, post: Post<'_>) -> Answered {
         let begun = Instant::now();
         let attempt = async { (self.attempt(post, self.timeout).await, CONNECTED.with(Cell::get)) };
         let (first, connected) = CONNECTED.scope(Cell::new(false), attempt).await;
         let took = begun.elapsed();
-        let was_closed = kept_alive && !connected && took < CLOSED_SAYS_SO_WITHIN;
+        let was_closed = !connected && took < CLOSED_SAYS_SO_WITHIN;
         match first.answer {
             Answer::Broken if was_closed => self.attempt(post, self.timeout.saturating_sub(took)).await,
             _ => first,

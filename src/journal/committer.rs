@@ -4,7 +4,6 @@
 //! all waits in memory. When Redis turns out not to be as it was left, one transaction makes it so again.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +32,7 @@ use crate::journal::NotStored;
 use crate::journal::Request;
 use crate::journal::cursor::Cursor;
 use crate::journal::entry;
+use crate::journal::length::Stored;
 use crate::journal::link::Link;
 use crate::journal::link::Outcome;
 use crate::journal::log::News;
@@ -99,8 +99,7 @@ pub struct Committer {
     recollection: Option<Recollection>,
     queue_size: usize,
     journal_size: usize,
-    /// What the stream holds, as runs of numbers without gaps: first and last.
-    stored: VecDeque<(u64, u64)>,
+    stored: Stored,
     commits: u64,
     /// Requests that go with the next commit after a recovery.
     kept: Vec<Request>,
@@ -154,7 +153,7 @@ impl Committer {
             recollection: None,
             queue_size: settings.queue_size,
             journal_size: settings.journal_size.max(settings.queue_size),
-            stored: VecDeque::new(),
+            stored: Stored::default(),
             commits: 0,
             kept: Vec::new(),
             wait: FIRST_WAIT,
@@ -204,8 +203,7 @@ impl Committer {
             }
         }
         self.journal.log().begin_at(next);
-        let stored = stream::span(&self.connection).await?;
-        self.stored = stored.into_iter().collect();
+        self.stored = Stored::new(stream::span(&self.connection).await?);
         Ok(cursors)
     }
 
@@ -318,48 +316,20 @@ impl Committer {
             add_cursors(commands, request.cursor.as_slice());
         }
         if !commit.news.events.is_empty() && self.commits.is_multiple_of(TRIM_EVERY) {
-            let length = self.wanted_length() + commit.news.events.len();
+            let needed_after = self.journal.log().needed_after();
+            let wanted = self.stored.wanted(needed_after, self.queue_size, self.journal_size);
+            if let Some(number) = wanted.cut_up_to {
+                self.journal.shared.cut_up_to.store(number, Relaxed);
+            }
+            let length = wanted.entries + commit.news.events.len();
             commands.cmd("XTRIM").arg(JOURNAL).arg("MAXLEN").arg("~").arg(length).ignore();
         }
         commit
     }
 
-    /// How many entries of the stream are to stay: what the slowest reader needs, within bounds.
-    fn wanted_length(&mut self) -> usize {
-        let needed_after = self.journal.log().needed_after();
-        while self.stored.len() > 1 && self.stored.front().is_some_and(|(_, last)| *last <= needed_after) {
-            self.stored.pop_front();
-        }
-        let needed = |(first, last): &(u64, u64)| (last + 1).saturating_sub((*first).max(needed_after + 1));
-        let needed: u64 = self.stored.iter().map(needed).sum();
-        let needed = usize::try_from(needed).unwrap_or(usize::MAX);
-        if needed > self.journal_size {
-            self.journal.shared.cut_up_to.store(self.number_from_the_end(self.journal_size), Relaxed);
-        }
-        needed.clamp(self.queue_size, self.journal_size)
-    }
-
-    /// The number of the entry that has so many after it.
-    fn number_from_the_end(&self, after: usize) -> u64 {
-        let mut left = after as u64;
-        for (first, last) in self.stored.iter().rev() {
-            let length = last + 1 - first;
-            if length > left {
-                return last - left;
-            }
-            left -= length;
-        }
-        0
-    }
-
     fn applied(&mut self, commit: Commit) {
         self.commits += 1;
-        for event in &commit.news.events {
-            match self.stored.back_mut() {
-                Some((_, last)) if *last + 1 == event.number => *last = event.number,
-                _ => self.stored.push_back((event.number, event.number)),
-            }
-        }
+        commit.news.events.iter().for_each(|event| self.stored.add(event.number));
         self.journal.log().committed(&commit.news);
         for request in commit.requests {
             // Whoever asked may have gone.
@@ -446,7 +416,7 @@ impl Committer {
             match outcome {
                 Outcome::Applied => {
                     info!(events = news.events.len(), "Redis has everything again");
-                    self.stored.clear();
+                    self.stored = Stored::default();
                     let commit = Commit { news, commands: redis::pipe(), ..Commit::default() };
                     self.applied(commit);
                     return true;

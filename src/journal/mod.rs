@@ -11,6 +11,7 @@ mod committer;
 pub mod cursor;
 mod entry;
 mod holder;
+mod length;
 mod link;
 mod log;
 mod stream;

@@ -30,6 +30,7 @@ use crate::delivery::retry::spread;
 use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
+use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::journal::Journal;
@@ -116,8 +117,6 @@ pub(super) struct Deliverer {
     tries_unreported_since: Option<Instant>,
     /// When to read on after the journal could not be read.
     read_again_at: Option<Instant>,
-    /// Whether the receiver ever answered.
-    answered: bool,
     /// Whether the last attempt failed: an episode is logged once.
     failing: bool,
     /// Events dropped since the queue was last within its bounds.
@@ -153,7 +152,6 @@ impl Deliverer {
             unreported_since: None,
             tries_unreported_since: None,
             read_again_at: None,
-            answered: false,
             overflowed: 0,
             lost_unsaid: 0,
             lost_said_at: None,
@@ -308,8 +306,7 @@ impl Deliverer {
             timestamp
         });
         let (journal, shared, hook) = (self.reader.journal().clone(), Arc::clone(&self.shared), Arc::clone(&self.hook));
-        let kept_alive = self.answered;
-        let task = self.in_flight.spawn(attempt(journal, shared, hook, job.events, timestamp, kept_alive));
+        let task = self.in_flight.spawn(attempt(journal, shared, hook, job.events, timestamp));
         self.lane_of_task.insert(task.id(), job.lane);
     }
 
@@ -333,10 +330,11 @@ impl Deliverer {
         });
         let lane = self.lane_of_task.remove(&task).expect("every attempt was started for a lane");
         let lost = attempted.lost;
-        self.count(&attempted);
+        if let Some(answered) = &attempted.answered {
+            tally(&self.books, answered, answered.answer.is_delivered(), &attempted.events);
+        }
         match attempted.answered {
             Some(answered) if answered.answer.is_delivered() => {
-                self.answered = true;
                 let events = self.lanes.delivered(&lane);
                 self.finish(&events);
                 self.books.finished(End::Delivered, events.len() - lost);
@@ -344,10 +342,7 @@ impl Deliverer {
                 self.receiver_works();
                 Verdict::GoOn
             }
-            Some(answered) => {
-                self.answered |= matches!(answered.answer, Answer::Status(_));
-                self.attempt_failed(&lane, answered, &attempted.events, lost)
-            }
+            Some(answered) => self.attempt_failed(&lane, answered, &attempted.events, lost),
             None if lost > 0 => {
                 let events = self.lanes.finished(&lane);
                 self.finish(&events);
@@ -363,22 +358,6 @@ impl Deliverer {
                 Verdict::GoOn
             }
         }
-    }
-
-    /// Counts what came of an attempt.
-    fn count(&self, attempted: &Attempted) {
-        let Some(answered) = &attempted.answered else { return };
-        let (answer, now_ms) = (answered.answer, clock::unix_ms());
-        let ids = attempted.events.iter().map(|event| &event.mapped.id);
-        self.books.note(|calls| {
-            if answer.is_delivered() {
-                calls.attempted(answer.class(), answer.class().into(), now_ms);
-                attempted.events.iter().for_each(|event| calls.delivered(&event.mapped.id, event.accepted_ms, now_ms));
-            } else {
-                calls.attempted(answer.class(), answered.to_string().into(), now_ms);
-                ids.for_each(|id| calls.failed(&answer.reason(), id));
-            }
-        });
     }
 
     /// Lets others see how the hook stands.
@@ -543,7 +522,6 @@ async fn attempt(
     hook: Arc<Hook>,
     numbers: Vec<u64>,
     timestamp: u64,
-    kept_alive: bool,
 ) -> Attempted {
     let events = match journal.fetch(&numbers).await {
         Ok(events) => events,
@@ -565,6 +543,6 @@ async fn attempt(
         body: &callback.body,
         authorization: callback.authorization.as_ref(),
     };
-    let answered = shared.sender.send(post, kept_alive).await;
+    let answered = shared.sender.send(post).await;
     Attempted { answered: Some(answered), lost, events }
 }

@@ -27,13 +27,7 @@ pub(super) struct Attempted {
 }
 
 /// Makes one attempt to send statements: finds the events, makes the statements, sends them.
-pub(super) async fn attempt(
-    journal: Journal,
-    shared: Arc<Shared>,
-    lrs: Arc<Lrs>,
-    numbers: Vec<u64>,
-    kept_alive: bool,
-) -> Attempted {
+pub(super) async fn attempt(journal: Journal, shared: Arc<Shared>, lrs: Arc<Lrs>, numbers: Vec<u64>) -> Attempted {
     let events = match journal.fetch(&numbers).await {
         Ok(events) => events,
         Err(error) => {
@@ -62,6 +56,6 @@ pub(super) async fn attempt(
         body: &body,
         authorization: lrs.authorization(),
     };
-    let answered = shared.sender.send(post, kept_alive).await;
+    let answered = shared.sender.send(post).await;
     Attempted { answered: Some(answered), lost, events }
 }

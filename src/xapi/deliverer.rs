@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::books::Books;
 use crate::books::End;
+use crate::books::calls::Standing;
 use crate::clock;
 use crate::config::Ordering;
 use crate::delivery::lanes::Job;
@@ -25,6 +26,7 @@ use crate::delivery::retry::Answer;
 use crate::delivery::retry::Schedule;
 use crate::delivery::retry::spread;
 use crate::delivery::sender::Answered;
+use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
@@ -116,6 +118,7 @@ impl Deliverer {
             self.take_in().await;
             self.sweep_in_time();
             self.start_attempts();
+            self.show();
             self.report_in_time();
             let wake_at = self.next_wake();
             tokio::select! {
@@ -133,6 +136,25 @@ impl Deliverer {
         }
         self.report();
         debug!(unfinished = self.progress.unfinished(), "No more statements are sent");
+    }
+
+    /// Lets others see how this stands: as the worst of the stores does.
+    fn show(&mut self) {
+        let standing = |outlet: &Outlet| match (&outlet.suspended, outlet.failing) {
+            (Some(_), _) => Standing::Suspended,
+            (None, true) => Standing::Failing,
+            (None, false) => Standing::Well,
+        };
+        let standing = self.outlets.values().map(standing).max().unwrap_or_default();
+        let due = self.outlets.values_mut().filter_map(Outlet::due).min();
+        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
+        let (in_flight, oldest) = (self.in_flight.len(), self.progress.oldest());
+        self.books.note(|calls| {
+            calls.standing = standing;
+            calls.in_flight = in_flight;
+            calls.oldest = oldest;
+            calls.next_try_ms = next_try_ms;
+        });
     }
 
     /// The lanes' clock: ms since this began.
@@ -218,22 +240,22 @@ impl Deliverer {
         let mut jobs = Vec::new();
         if !self.is_crowded() {
             for outlet in self.outlets.values_mut() {
-                let next = || outlet.next_job(most, now).map(|job| (Arc::clone(&outlet.lrs), outlet.answered, job));
+                let next = || outlet.next_job(most, now).map(|job| (Arc::clone(&outlet.lrs), job));
                 jobs.extend(std::iter::from_fn(next));
             }
         } else if let Some(outlet) =
             self.outlets.values_mut().min_by_key(|outlet| outlet.lanes.oldest().unwrap_or(u64::MAX))
         {
-            jobs.extend(outlet.oldest_job(now).map(|job| (Arc::clone(&outlet.lrs), outlet.answered, job)));
+            jobs.extend(outlet.oldest_job(now).map(|job| (Arc::clone(&outlet.lrs), job)));
         }
-        for (lrs, kept_alive, job) in jobs {
-            self.start(lrs, job, kept_alive);
+        for (lrs, job) in jobs {
+            self.start(lrs, job);
         }
     }
 
-    fn start(&mut self, lrs: Arc<Lrs>, job: Job, kept_alive: bool) {
+    fn start(&mut self, lrs: Arc<Lrs>, job: Job) {
         let (journal, shared) = (self.reader.journal().clone(), Arc::clone(&self.shared));
-        let task = self.in_flight.spawn(attempt(journal, shared, Arc::clone(&lrs), job.events, kept_alive));
+        let task = self.in_flight.spawn(attempt(journal, shared, Arc::clone(&lrs), job.events));
         self.task.insert(task.id(), (lrs, job.lane));
     }
 
@@ -254,6 +276,10 @@ impl Deliverer {
         });
         let (lrs, lane) = self.task.remove(&task).expect("every attempt was started for a lane");
         let retry_redis_at = self.after(REDIS_WAIT);
+        if let Some(answered) = &attempted.answered {
+            let delivered = matches!(answered.answer, Answer::Status(200..=299));
+            tally(&self.books, answered, delivered, &attempted.events);
+        }
         let Some(outlet) = self.outlets.get_mut(&lrs) else { return };
         outlet.in_flight -= 1;
         let (lost, several) = (attempted.lost, attempted.events.len() > 1);
@@ -270,12 +296,10 @@ impl Deliverer {
             }
             // One of them is refused, or all are too much: which one it is shows when they come alone.
             Some(Answered { answer: Answer::Status(400 | 413), .. }) if several => {
-                outlet.answered = true;
                 outlet.lanes.take_apart(&lane);
             }
             Some(Answered { answer: answer @ Answer::Status(400), .. }) => {
                 // It never will be taken, so there is no point in trying again.
-                outlet.answered = true;
                 self.park(&lrs, &lane, answer, &attempted.events, lost);
             }
             Some(answered) => self.attempt_failed(&lrs, &lane, answered, &attempted.events, lost),
@@ -317,7 +341,6 @@ impl Deliverer {
         let probe = spread(self.shared.settings.permanent_interval_reset, fastrand::f64()).max(asked);
         let probe_at = self.after(probe);
         let Some(outlet) = self.outlets.get_mut(lrs) else { return };
-        outlet.answered |= matches!(answer, Answer::Status(_));
         let failures = outlet.lanes.failed(lane);
         debug!(host = lrs.host(), %answered, failures, "Statements were not taken");
         if let Some(again) = &mut outlet.suspended {

@@ -19,15 +19,13 @@ pub(super) struct Outlet {
     pub(super) suspended: Option<u64>,
     /// Whether the last attempt failed: an episode is logged once.
     pub(super) failing: bool,
-    /// Whether it ever answered.
-    pub(super) answered: bool,
 }
 
 impl Outlet {
     /// An outlet without statements. Those in `tried` go on as they were before a restart.
     pub(super) fn new(lrs: Arc<Lrs>, batch: usize, tried: Vec<Tried>) -> Self {
         let lanes = Lanes::new(batch, tried);
-        Self { lrs, lanes, in_flight: 0, suspended: None, failing: false, answered: false }
+        Self { lrs, lanes, in_flight: 0, suspended: None, failing: false }
     }
 
     /// What may be sent now, if there may be `most` requests in flight.
@@ -63,7 +61,6 @@ impl Outlet {
 
     /// It took a statement. Whether that is news after failures.
     pub(super) fn works(&mut self) -> bool {
-        self.answered = true;
         if self.suspended.take().is_some() {
             self.lanes.begin_anew();
         }

@@ -13,6 +13,7 @@ mod commands_hooks;
 mod commands_pages;
 mod commands_receive;
 mod commands_sign;
+mod commands_status;
 mod configuration;
 mod corpus_api;
 mod corpus_events;
