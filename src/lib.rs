@@ -12,7 +12,7 @@
 //!
 //! # Layout
 //!
-//! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`checksum`], [`state`], [`mapper`], and what decides in the
+//! Pure, without I/O, runtime or clock: [`event`], [`hook`], [`bound`], [`checksum`], [`state`], [`mapper`], and what decides in the
 //! outputs ([`webhooks::callback`], [`webhooks::signature`], [`delivery::retry`], [`delivery::lanes`], [`xapi::statement`],
 //! [`api::xml`]).
 //!
@@ -22,11 +22,13 @@
 //! knows how hooks and mappings stand in Redis, over a [`connection`]; [`delivery`] is what the outputs share; [`books`] counts
 //! what became of messages, events and calls. [`status`] is one look at all of it, for [`metrics`] and for the command line.
 //!
-//! Around them: [`config`], [`logging`], [`cli`], [`commands`], [`clock`], and [`server`], which serves HTTP.
+//! Around them: [`config`], [`logging`], [`systemd`], [`cli`], [`commands`], [`clock`], [`pulse`], and [`server`], which serves
+//! HTTP.
 
 pub mod api;
 pub mod app;
 pub mod books;
+pub mod bound;
 pub mod checksum;
 pub mod cli;
 pub mod clock;
@@ -42,11 +44,13 @@ pub mod logging;
 pub mod mapper;
 pub mod metrics;
 pub mod processor;
+pub mod pulse;
 pub mod registry;
 pub mod replay;
 pub mod server;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod systemd;
 pub mod webhooks;
 pub mod xapi;

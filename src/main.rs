@@ -18,6 +18,7 @@ use bbb_webhooks::config::Config;
 use bbb_webhooks::config::Loaded;
 use bbb_webhooks::config::Sources;
 use bbb_webhooks::logging;
+use bbb_webhooks::systemd::Systemd;
 use clap::Parser;
 use tracing::warn;
 
@@ -69,11 +70,12 @@ fn carry_out(command: Command) -> anyhow::Result<Outcome> {
 
 fn serve(sources: &Sources) -> anyhow::Result<()> {
     let Loaded { config, notices } = config::load(sources)?;
-    logging::start(&config.log)?;
+    let journal = sources.environment.get("JOURNAL_STREAM");
+    let logging = logging::start(&config.log, journal.map(String::as_str))?;
     for notice in notices {
         warn!("{notice}");
     }
-    run(app::serve(config))
+    run(app::serve(config, logging, Systemd::of(&sources.environment)))
 }
 
 fn check(sources: &Sources, asked: &cli::Check) -> anyhow::Result<Outcome> {

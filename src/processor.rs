@@ -21,12 +21,16 @@ use crate::input::Queue;
 use crate::journal::Journal;
 use crate::mapper;
 use crate::mapper::NotMapped;
+use crate::pulse::Pulse;
 use crate::state::State;
 use crate::store::StoredMappings;
 use crate::store::WriteBehind;
 
 /// Most messages that are mapped before their events are appended.
 const BATCH: usize = 128;
+
+/// How often it shows that it goes on, also when there is nothing to do.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The state that was stored. `random` makes the ids of new mappings; `now_ms` is ms since 1970.
 #[must_use]
@@ -43,7 +47,16 @@ pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> St
 }
 
 /// Maps what comes in until the queue ends.
-pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behind: &WriteBehind, settings: &Mappings) {
+pub async fn run(
+    mut queue: Queue,
+    state: &Mutex<State>,
+    journal: &Journal,
+    behind: &WriteBehind,
+    settings: &Mappings,
+    pulse: &Pulse,
+) {
+    let mut beat = tokio::time::interval(BEAT_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep = tokio::time::interval(settings.cleanup_interval.max(Duration::from_millis(1)));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let intake = Arc::clone(queue.intake());
@@ -66,6 +79,7 @@ pub async fn run(mut queue: Queue, state: &Mutex<State>, journal: &Journal, behi
                 show(&state, &intake);
                 journal.nudge();
             }
+            _ = beat.tick() => pulse.beat(),
         }
     }
     sweep_out(&mut lock(state), behind, settings);

@@ -1,5 +1,7 @@
 //! Accepts connections and serves HTTP/1 on them until told to stop.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +30,24 @@ const STOP_PATIENCE: Duration = Duration::from_millis(300);
 /// How long to wait when no connection can be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who sent a request: an extension of each. Behind a proxy that is the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(SocketAddr);
+
+impl Peer {
+    /// Whether it is on this machine, as a proxy is.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        self.0.ip().to_canonical().is_loopback()
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.ip().to_canonical().fmt(f)
+    }
+}
+
 /// Serves `router` on `listener`; `rewrite` sees each request first. When told to stop, it accepts no more and finishes
 /// what was asked, within [`STOP_PATIENCE`].
 pub async fn serve(
@@ -36,7 +56,6 @@ pub async fn serve(
     rewrite: impl Fn(Request<Incoming>) -> Request<Incoming> + Clone + Send + Sync + 'static,
     stop: CancellationToken,
 ) {
-    let service = router.map_request(move |request| rewrite(request).map(Body::new));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let connections = GracefulShutdown::new();
@@ -46,8 +65,13 @@ pub async fn serve(
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let service = TowerToHyperService::new(service.clone());
+            Ok((stream, address)) => {
+                let rewrite = rewrite.clone();
+                let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(address));
+                    rewrite(request).map(Body::new)
+                });
+                let service = TowerToHyperService::new(service);
                 let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {

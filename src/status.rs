@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::books::Account;
 use crate::books::calls::Calls;
+use crate::books::calls::Standing;
 use crate::books::intake::Intake;
 use crate::books::requests::ApiRequest;
 use crate::books::requests::ApiRequests;
@@ -102,6 +103,37 @@ impl Observer {
         }
     }
 
+    /// How it does, in a line, without asking Redis.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let (mut waiting, mut failing, mut suspended) = (0, 0, 0);
+        for (_, books) in self.journal.books() {
+            let (account, calls) = books.copy();
+            waiting += account.waiting + account.unfinished;
+            failing += usize::from(calls.standing == Standing::Failing);
+            suspended += usize::from(calls.standing == Standing::Suspended);
+        }
+        let hooks = match self.registry.list(None) {
+            Ok(hooks) => counted(hooks.len(), "hook"),
+            Err(_) => "hooks are not known yet".to_owned(),
+        };
+        let mut parts = vec![hooks];
+        parts.extend((failing > 0).then(|| format!("{failing} failing")));
+        parts.extend((suspended > 0).then(|| format!("{suspended} suspended")));
+        parts.push(match waiting {
+            0 => "nothing waits".to_owned(),
+            waiting => format!("{} waiting", counted(waiting, "event")),
+        });
+        let mut text = parts.join(", ");
+        if !self.intake.is_subscribed() {
+            text += "; not subscribed to BigBlueButton's events";
+        }
+        if let Health::Degraded(why) = &*self.journal.health().borrow() {
+            text += &format!("; degraded: {why}");
+        }
+        text
+    }
+
     async fn reader(&self, account: Account, calls: Calls) -> ReaderStatus {
         let oldest = match calls.oldest {
             Some(number) => timeout(REDIS_PATIENCE, self.journal.fetch(&[number])).await.ok().and_then(Result::ok),
@@ -110,6 +142,12 @@ impl Observer {
         let oldest_accepted_ms = oldest.and_then(|events| events.first().map(|event| event.accepted_ms));
         ReaderStatus { account, calls, oldest_accepted_ms }
     }
+}
+
+/// `1 hook`, `2 hooks`.
+fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 impl Status {

@@ -46,6 +46,7 @@ const WATCHED: [&str; 17] = [
 /// its outermost room, a module may use what it likes.
 const ROOMS: &[Room] = &[
     // Pure: no I/O, no runtime, no clock.
+    room("bound", &[], &[]),
     room("checksum", &[], &[]),
     room("event", &[], &[]),
     room("hook", &["event"], &[]),
@@ -58,6 +59,7 @@ const ROOMS: &[Room] = &[
     room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
+    room("delivery::episode", &["bound"], &[]),
     room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
     room("xapi::credentials", &["config"], &[]),
@@ -67,6 +69,8 @@ const ROOMS: &[Room] = &[
     room("xapi::statement", &["event"], &[]),
     // Counters, which everybody may read.
     room("books", &["event"], &[]),
+    // Beats, which app listens to.
+    room("pulse", &[], &["tokio"]),
     // The clock, and nothing else.
     room("clock", &[], &["std::time::SystemTime"]),
     // Around.
@@ -92,19 +96,21 @@ const ROOMS: &[Room] = &[
     room("commands::sign", &["checksum", "cli", "config", "webhooks"], &["std::fs"]),
     room("config", &["checksum"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
-    room("logging", &["config"], &["std::fs", "tracing"]),
+    room("logging", &["config"], &["std::fs", "std::time::SystemTime", "tracing"]),
+    // tells over a socket
+    room("systemd", &[], &["std::process", "tokio", "tracing"]),
     // In.
     room("connection", &["config"], &["redis", "tokio", "tracing"]),
     room("input", &["books", "connection", "event"], &["fastrand", "redis", "tokio", "tokio_util", "tracing"]),
     room(
         "processor",
-        &["books", "clock", "config", "event", "input", "journal", "mapper", "state", "store"],
+        &["books", "clock", "config", "event", "input", "journal", "mapper", "pulse", "state", "store"],
         &["fastrand", "tokio", "tracing"],
     ),
     // Kept.
     room(
         "journal",
-        &["books", "clock", "config", "connection", "event", "hook", "store"],
+        &["books", "clock", "config", "connection", "event", "hook", "pulse", "store"],
         &["redis", "tokio", "tokio_util", "tracing"],
     ),
     room("journal::holder", &[], &["std::fs", "std::process"]),
@@ -121,20 +127,21 @@ const ROOMS: &[Room] = &[
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
         "webhooks",
-        &["books", "clock", "config", "delivery", "event", "hook", "journal", "registry"],
+        &["books", "bound", "clock", "config", "delivery", "event", "hook", "journal", "registry"],
         &["fastrand", "tokio", "tokio_util", "tracing"],
     ),
     room(
         "xapi",
-        &["books", "clock", "config", "delivery", "event", "hook", "journal", "store"],
+        &["books", "bound", "clock", "config", "delivery", "event", "hook", "journal", "store"],
         &["fastrand", "tokio", "tokio_util", "tracing"],
     ),
     room(
         "api",
-        &["books", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
+        &["books", "bound", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
-    room("server", &[], &["axum", "hyper", "hyper_util", "tokio", "tokio_util", "tracing"]),
+    // tells who asks
+    room("server", &[], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
     // Looks at everything, changes nothing.
     room("status", &["books", "clock", "event", "hook", "journal", "registry", "xapi"], &["tokio"]),
     room(
@@ -155,14 +162,17 @@ const ROOMS: &[Room] = &[
             "event",
             "input",
             "journal",
+            "logging",
             "mapper",
             "metrics",
             "processor",
+            "pulse",
             "registry",
             "replay",
             "state",
             "status",
             "store",
+            "systemd",
             "webhooks",
             "xapi",
         ],

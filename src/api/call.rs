@@ -61,14 +61,18 @@ impl FromRequestParts<Api> for Signed {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
         let call = parts.extensions.get::<Call>().ok_or(Failure::CHECKSUM)?;
+        let refused = || {
+            api.refusals.note(parts, &call.method, &call.query);
+            Failure::CHECKSUM
+        };
         let parameters: Vec<(String, String)> = form_urlencoded::parse(call.query.as_bytes()).into_owned().collect();
         let mut checksums = parameters.iter().filter(|(key, _)| key == "checksum").map(|(_, value)| value);
-        let (Some(given), None) = (checksums.next(), checksums.next()) else { return Err(Failure::CHECKSUM) };
+        let (Some(given), None) = (checksums.next(), checksums.next()) else { return Err(refused()) };
         let secret = api.secret.expose();
         if api_call_is_signed(&call.method, &call.query, given, secret, &api.checksum_algorithms) {
             Ok(Self { parameters })
         } else {
-            Err(Failure::CHECKSUM)
+            Err(refused())
         }
     }
 }

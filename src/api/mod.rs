@@ -1,8 +1,10 @@
 //! The HTTP API by which hooks are created, destroyed and listed.
 //!
-//! [`call`] takes a request apart and checks its checksum, [`xml`] writes the answers.
+//! [`call`] takes a request apart and checks its checksum, [`refusals`] tells the log why one is wrong, [`xml`] writes the
+//! answers.
 
 mod call;
+mod refusals;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -27,6 +29,7 @@ use url::Url;
 
 use crate::api::call::Signed;
 use crate::api::call::canonical;
+use crate::api::refusals::Refusals;
 use crate::api::xml::Answer;
 use crate::books::requests::ApiRequest;
 use crate::books::requests::ApiRequests;
@@ -50,16 +53,21 @@ struct Api {
     observer: Arc<Observer>,
     secret: Arc<Secret>,
     checksum_algorithms: Arc<[Algorithm]>,
+    refusals: Refusals,
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
 /// Calls are counted where `observer` sees them.
 pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, stop: CancellationToken) {
+    let secret = Arc::new(config.bbb.shared_secret.clone());
+    let checksum_algorithms: Arc<[Algorithm]> = config.api.checksum_algorithms.as_slice().into();
+    let refusals = Refusals::new(&config.bbb.api_path, Arc::clone(&secret), Arc::clone(&checksum_algorithms));
     let api = Api {
         registry: observer.registry.clone(),
         observer: Arc::new(observer.clone()),
-        secret: Arc::new(config.bbb.shared_secret.clone()),
-        checksum_algorithms: config.api.checksum_algorithms.as_slice().into(),
+        secret,
+        checksum_algorithms,
+        refusals,
     };
     let router = Router::new()
         .route("/hooks/ping", get(|| async { "bbb-webhooks API up!" }))

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -31,15 +32,18 @@ use crate::connection::Connection;
 use crate::input::Input;
 use crate::journal::Committer;
 use crate::journal::Journal;
+use crate::logging::Logging;
 use crate::mapper;
 use crate::mapper::Look;
 use crate::metrics;
 use crate::processor;
+use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::replay::Replay;
 use crate::status::Observer;
 use crate::store::Store;
 use crate::store::WriteBehind;
+use crate::systemd::Systemd;
 use crate::webhooks::Webhooks;
 use crate::xapi::Xapi;
 
@@ -56,23 +60,44 @@ const START_PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// If the daemon cannot start (its port is taken, say), or one of its tasks ends that should not.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, logging: Logging, systemd: Option<Systemd>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    let systemd = systemd.map(Arc::new);
     let mut app = App::start(config).await?;
-    let ended_early = tokio::select! {
-        name = signals.next() => {
-            info!(signal = name, "Stopping");
-            None
+    if let Some(systemd) = &systemd {
+        systemd.ready();
+        app.keep_posted(Arc::clone(systemd));
+    }
+    let ended_early = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop(signal) => {
+                    info!(signal, "Stopping");
+                    break None;
+                }
+                Told::Reload => {
+                    if let Some(systemd) = &systemd {
+                        systemd.reloading();
+                    }
+                    reopen(&logging);
+                    if let Some(systemd) = &systemd {
+                        systemd.ready();
+                    }
+                }
+            },
+            task = app.tasks.next() => break task,
         }
-        task = app.tasks.next() => task,
     };
+    if let Some(systemd) = &systemd {
+        systemd.stopping();
+    }
     let limit = app.longest_attempt() + STOP_MARGIN;
     tokio::select! {
         drained = timeout(limit, app.stop()) => match drained {
             Ok(()) => info!("Stopped"),
             Err(_) => warn!("Stopped before all was finished"),
         },
-        _again = signals.next() => warn!("Stopped at once, as asked"),
+        () = signals.stop() => warn!("Stopped at once, as asked"),
     }
     match ended_early {
         None => Ok(()),
@@ -80,25 +105,53 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-/// The signals that mean stop.
+fn reopen(logging: &Logging) {
+    match logging.reopen() {
+        Ok(()) => info!("The log file is opened again"),
+        Err(error) => error!(%error, "The log file cannot be opened again; the old one is written on"),
+    }
+}
+
+/// What a signal means.
+enum Told {
+    /// Stop, by this signal.
+    Stop(&'static str),
+    /// Look again at what was given: the log file.
+    Reload,
+}
+
+/// The signals that mean something.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.hangup.recv() => Told::Reload,
         }
     }
+
+    async fn stop(&mut self) {
+        while let Told::Reload = self.next().await {}
+    }
 }
+
+/// How long a task without which nothing is delivered may stand still: longer than all waits for a Redis that is away take.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// The names of the tasks, for the log and for an ordered stop.
 const INPUT: &str = "subscriber";
@@ -109,22 +162,30 @@ const COMMITTER: &str = "journal's writer";
 const API: &str = "API server";
 const REPLAY: &str = "replay";
 const METRICS: &str = "metrics server";
+const SYSTEMD: &str = "word to systemd";
 
 async fn listen(what: &str, bind: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((bind, port)).await.with_context(|| format!("{what} cannot listen on {bind}:{port}"))
+}
+
+/// Tells the tasks to stop, some before others.
+#[derive(Debug, Default)]
+struct Stops {
+    input: CancellationToken,
+    outputs: CancellationToken,
+    committer: CancellationToken,
+    api: CancellationToken,
 }
 
 /// The running daemon.
 #[derive(Debug)]
 pub struct App {
     config: Arc<Config>,
-    journal: Journal,
+    observer: Observer,
+    /// Of the tasks without which nothing is delivered.
+    pulses: [Pulse; 2],
     tasks: Tasks,
-    xapi: Option<Xapi>,
-    stop_input: CancellationToken,
-    stop_outputs: CancellationToken,
-    stop_committer: CancellationToken,
-    stop_api: CancellationToken,
+    stops: Stops,
 }
 
 impl App {
@@ -144,26 +205,17 @@ impl App {
         let connection = Arc::new(Connection::new(client.clone()));
         let store = Arc::new(Store::new(Arc::clone(&connection), &config));
         let behind = Arc::new(WriteBehind::new(Arc::clone(&store)));
-        let stop_committer = CancellationToken::new();
+        let (mut tasks, stops) = (Tasks::default(), Stops::default());
         let (committer, journal) =
-            Committer::new(client, connection, Arc::clone(&behind), &config.hooks, stop_committer.clone());
-        let mut app = Self {
-            config: Arc::clone(&config),
-            journal: journal.clone(),
-            tasks: Tasks::default(),
-            xapi: None,
-            stop_input: CancellationToken::new(),
-            stop_outputs: CancellationToken::new(),
-            stop_committer,
-            stop_api: CancellationToken::new(),
-        };
+            Committer::new(client, connection, Arc::clone(&behind), &config.hooks, stops.committer.clone());
+        let pulses = [Pulse::default(), committer.pulse()];
 
         // First of all, and before Redis is asked for anything: what is published meanwhile waits in the queue.
         let client = connection::client(&config.input.redis).context("the Redis server to listen to")?;
         let (input, mut queue, first_try) =
             Input::new(client, &config.input.channels, |message| mapper::look(message) != Look::Unknown);
         let intake = Arc::clone(queue.intake());
-        app.tasks.spawn(INPUT, input.run(app.stop_input.clone()));
+        tasks.spawn(INPUT, input.run(stops.input.clone()));
 
         let (registry, changes) =
             Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
@@ -172,8 +224,8 @@ impl App {
         // a stop or a kill in between.
         let (goes_on, mut going_on) = watch::channel(false);
         {
-            let stop = app.stop_outputs.clone();
-            app.tasks.spawn(WEBHOOKS, async move {
+            let stop = stops.outputs.clone();
+            tasks.spawn(WEBHOOKS, async move {
                 let going_on = async { going_on.wait_for(|goes_on| *goes_on).await.is_ok() };
                 tokio::select! {
                     _ = going_on => {}
@@ -186,8 +238,7 @@ impl App {
         let xapi = Xapi::new(&config, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
         let (begin_xapi, begun) = oneshot::channel();
         if let Some(xapi) = &xapi {
-            app.xapi = Some(xapi.clone());
-            app.tasks.spawn(XAPI, xapi.clone().run(begun, app.stop_outputs.clone()));
+            tasks.spawn(XAPI, xapi.clone().run(begun, stops.outputs.clone()));
         }
 
         let (looked, first_look) = watch::channel(false);
@@ -195,9 +246,10 @@ impl App {
         {
             let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
             let store = Arc::clone(&store);
+            let xapi = xapi.clone();
             let recall = Recall { store, registry, journal, committer, config, looked, xapi, begin_xapi };
-            let stop = app.stop_committer.clone();
-            app.tasks.spawn(COMMITTER, async move {
+            let stop = stops.committer.clone();
+            tasks.spawn(COMMITTER, async move {
                 let (committer, recalled) = tokio::select! {
                     opened = recall.run() => opened,
                     () = stop.cancelled() => return,
@@ -209,14 +261,15 @@ impl App {
             });
         }
         {
-            let (config, journal, stop) = (Arc::clone(&config), journal.clone(), app.stop_input.clone());
-            app.tasks.spawn(PROCESSOR, async move {
+            let (config, journal, stop) = (Arc::clone(&config), journal.clone(), stops.input.clone());
+            let [pulse, _] = pulses.clone();
+            tasks.spawn(PROCESSOR, async move {
                 let Recalled { state, others_until } = tokio::select! {
                     Ok(recalled) = recalled => recalled,
                     () = stop.cancelled() => return,
                 };
                 queue.skip_until(others_until);
-                processor::run(queue, &state, &journal, &behind, &config.mappings).await;
+                processor::run(queue, &state, &journal, &behind, &config.mappings, &pulse).await;
             });
         }
 
@@ -224,10 +277,10 @@ impl App {
             journal: journal.clone(),
             registry: registry.clone(),
             store,
-            xapi: app.xapi.as_ref().map(|_| Xapi::interest()),
+            xapi: xapi.as_ref().map(|_| Xapi::interest()),
             most: config.hooks.queue_size,
         };
-        app.tasks.spawn(REPLAY, replay.run(app.stop_api.clone()));
+        tasks.spawn(REPLAY, replay.run(stops.api.clone()));
 
         // The API's first answer says that the daemon is there: by then it listens and knows its hooks, if Redis is there.
         let started = async {
@@ -239,28 +292,40 @@ impl App {
             warn!("Redis is slow; the API answers before hooks are known");
         }
         let requests = Arc::<ApiRequests>::default();
-        let observer = Observer { journal, registry, intake, requests, xapi: app.xapi.clone() };
+        let observer = Observer { journal, registry, intake, requests, xapi };
         if let Some(listener) = metrics_listener {
             info!(address = %listener.local_addr()?, path = config.metrics.path, "Metrics are served");
-            let (observer, config, stop) = (observer.clone(), Arc::clone(&config), app.stop_api.clone());
-            app.tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config.metrics, stop).await });
+            let (observer, config, stop) = (observer.clone(), Arc::clone(&config), stops.api.clone());
+            tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config.metrics, stop).await });
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
-        let stop = app.stop_api.clone();
-        app.tasks.spawn(API, async move { api::serve(listener, observer, &config, stop).await });
-        Ok(app)
+        let stop = stops.api.clone();
+        {
+            let (observer, config) = (observer.clone(), Arc::clone(&config));
+            tasks.spawn(API, async move { api::serve(listener, observer, &config, stop).await });
+        }
+        Ok(Self { config, observer, pulses, tasks, stops })
     }
 
     /// The journal, with the accounts of all hooks and the health of its copy in Redis.
     #[must_use]
     pub fn journal(&self) -> &Journal {
-        &self.journal
+        &self.observer.journal
     }
 
     /// The xAPI output, if there is one.
     #[must_use]
     pub fn xapi(&self) -> Option<&Xapi> {
-        self.xapi.as_ref()
+        self.observer.xapi.as_ref()
+    }
+
+    /// Keeps systemd posted for as long as the daemon runs.
+    fn keep_posted(&mut self, systemd: Arc<Systemd>) {
+        let (observer, pulses) = (self.observer.clone(), self.pulses.clone());
+        self.tasks.spawn(SYSTEMD, async move {
+            let is_alive = || pulses.iter().all(|pulse| pulse.silence() < LONGEST_SILENCE);
+            systemd.keep_posted(|| observer.in_short(), is_alive).await;
+        });
     }
 
     /// How long an attempt in flight may take.
@@ -273,14 +338,14 @@ impl App {
     /// journal, to be delivered after the next start; what is known last is written to Redis last.
     pub async fn stop(&mut self) {
         for (token, task) in [
-            (&self.stop_outputs, WEBHOOKS),
-            (&self.stop_outputs, XAPI),
-            (&self.stop_api, API),
-            (&self.stop_api, REPLAY),
-            (&self.stop_api, METRICS),
-            (&self.stop_input, INPUT),
-            (&self.stop_input, PROCESSOR),
-            (&self.stop_committer, COMMITTER),
+            (&self.stops.outputs, WEBHOOKS),
+            (&self.stops.outputs, XAPI),
+            (&self.stops.api, API),
+            (&self.stops.api, REPLAY),
+            (&self.stops.api, METRICS),
+            (&self.stops.input, INPUT),
+            (&self.stops.input, PROCESSOR),
+            (&self.stops.committer, COMMITTER),
         ] {
             token.cancel();
             let ended = timeout(self.longest_attempt() + TASK_MARGIN, self.tasks.ended(task)).await;

@@ -2,6 +2,7 @@
 //!
 //! Both are a plain hash over text and the shared secret, as BigBlueButton's API has it (not an HMAC).
 
+pub mod masked;
 pub mod mistakes;
 
 use std::fmt;

@@ -9,7 +9,9 @@ use url::Url;
 use super::dialects::Settings;
 use super::identity::Agreement;
 use super::keys::{self, ROWS, Row};
-use super::{ChecksumFormat, Config, IdFormat, LogLevel, OnExhausted, Ordering, RedisServer, Sources, identity};
+use super::{
+    ChecksumFormat, Config, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, RedisServer, Sources, identity,
+};
 
 /// What stands for a secret.
 const MASK: &str = "***";
@@ -187,6 +189,11 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             LogLevel::Warn => "warn",
             LogLevel::Error => "error",
             LogLevel::Off => "off",
+        }),
+        "log.format" => json!(match log.format {
+            LogFormat::Auto => "auto",
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
         }),
         "log.stdout" => json!(log.stdout),
         "log.file" => json!(log.file),

@@ -130,6 +130,7 @@ pub(super) const ROWS: &[Row] = &[
     row("mappings.cleanupInterval", &["mappings.cleanupInterval"], &[]),
 
     row("log.level", &["log.level"], &[]).variable("LOG_LEVEL"),
+    row("log.format", &["log.format"], &[]).variable("LOG_FORMAT"),
     row("log.stdout", &["log.stdout"], &[]).variable("LOG_TO_STDOUT"),
     row("log.file", &["log.file"], &[]).variable("LOG_TO_FILE"),
     row("log.filename", &["log.filename"], &[]).variable("LOG_FILENAME"),

@@ -315,6 +315,8 @@ pub struct Mappings {
 pub struct Log {
     /// The least severe level that is written. Default `info`. Key `log.level`; variable `LOG_LEVEL`.
     pub level: LogLevel,
+    /// What lines look like. Default `auto`. Key `log.format`; variable `LOG_FORMAT`.
+    pub format: LogFormat,
     /// Write to standard output. Default true. Key `log.stdout`; variable `LOG_TO_STDOUT`.
     pub stdout: bool,
     /// Write to `filename`. Default false. Key `log.file`; variable `LOG_TO_FILE`.
@@ -338,6 +340,17 @@ pub enum LogLevel {
     Error,
     /// `silent`, `off`
     Off,
+}
+
+/// What lines of the log look like (`log.format`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal and in the journal, JSON elsewhere.
+    Auto,
+    /// Text.
+    Text,
+    /// A JSON object in each line.
+    Json,
 }
 
 /// Metrics for Prometheus.

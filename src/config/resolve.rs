@@ -8,8 +8,8 @@ use super::dialects::Settings;
 use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
-    Api, Bbb, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogLevel, Mappings, Metrics,
-    OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, identity, redis_server,
+    Api, Bbb, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogFormat, LogLevel, Mappings,
+    Metrics, OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, identity, redis_server,
 };
 use crate::checksum::Algorithm;
 
@@ -21,6 +21,8 @@ const ID_FORMATS: [(&str, IdFormat); 2] = [("number", IdFormat::Number), ("uuid"
 const ON_EXHAUSTED: [(&str, OnExhausted); 2] = [("remove", OnExhausted::Remove), ("suspend", OnExhausted::Suspend)];
 const ORDERINGS: [(&str, Ordering); 3] =
     [("meeting", Ordering::Meeting), ("hook", Ordering::Hook), ("none", Ordering::None)];
+const LOG_FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LOG_LEVELS: [(&str, LogLevel); 9] = [
     ("trace", LogLevel::Trace),
     ("debug", LogLevel::Debug),
@@ -194,6 +196,7 @@ impl<'a> Resolver<'a> {
     fn log(&mut self) -> Log {
         Log {
             level: self.read("log.level", LogLevel::Info, |f| values::choice(f, &LOG_LEVELS)),
+            format: self.read("log.format", LogFormat::Auto, |f| values::choice(f, &LOG_FORMATS)),
             stdout: self.read("log.stdout", true, values::boolean),
             file: self.read("log.file", false, values::boolean),
             filename: PathBuf::from(self.text("log.filename", "/var/log/bbb-webhooks/bbb-webhooks.log")),

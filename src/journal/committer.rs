@@ -38,6 +38,7 @@ use crate::journal::link::Outcome;
 use crate::journal::log::News;
 use crate::journal::stream;
 use crate::journal::stream::JOURNAL;
+use crate::pulse::Pulse;
 use crate::store::WriteBehind;
 use crate::store::behind::Batch as Behind;
 
@@ -114,6 +115,7 @@ pub struct Committer {
     /// Events that memory had to let go before they were stored and of which nothing was said, and when something was.
     never_stored: u64,
     dropped_said_at: Option<Instant>,
+    pulse: Pulse,
     stop: CancellationToken,
 }
 
@@ -163,9 +165,16 @@ impl Committer {
             in_part_at: None,
             never_stored: 0,
             dropped_said_at: None,
+            pulse: Pulse::default(),
             stop,
         };
         (committer, journal)
+    }
+
+    /// Beats while this goes on, whether Redis is there or not: each wait for it has an end.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Takes up the journal of an earlier run: takes the lease, and gives the readers' cursors.
@@ -173,6 +182,7 @@ impl Committer {
     /// # Errors
     /// If another daemon holds the lease, or Redis is not there. Try again then.
     pub async fn open(&mut self) -> Result<HashMap<HookId, Cursor>, OpenError> {
+        self.pulse.beat();
         if let Some(other) = self.link.take_lease().await? {
             let silence = Duration::from_millis(self.link.others_silence().await?.unwrap_or(0));
             return Err(OpenError::Held {
@@ -210,6 +220,7 @@ impl Committer {
     /// Keeps the lease for as long as it is polled: while what Redis remembers is read, nothing is committed.
     pub async fn hold_lease(&mut self) -> Infallible {
         loop {
+            self.pulse.beat();
             tokio::time::sleep(HEARTBEAT).await;
             // If it fails, the first commit finds out.
             let _ = self.link.apply(&redis::pipe()).await;
@@ -227,6 +238,7 @@ impl Committer {
         // A commit whose reply was lost, and is tried until it is known to be applied.
         let mut uncertain: Option<Commit> = None;
         loop {
+            self.pulse.beat();
             let stopping = self.stop.is_cancelled();
             let commit = uncertain.take().unwrap_or_else(|| self.collect());
             if commit.is_empty() && stopping {
@@ -361,6 +373,7 @@ impl Committer {
 
     /// Says that Redis does not have what it should, and waits a little.
     async fn trouble(&mut self, why: &str) {
+        self.pulse.beat();
         self.journal.shared.health.send_if_modified(|health| {
             let degraded = Health::Degraded(why.to_owned());
             let changed = *health != degraded;
@@ -446,6 +459,7 @@ impl Committer {
                 add_event(&mut commands, REBUILT, event);
             }
             let () = self.connection.run(&commands).await?;
+            self.pulse.beat();
         }
         Ok(())
     }

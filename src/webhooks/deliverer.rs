@@ -18,9 +18,13 @@ use tracing::warn;
 use crate::books::Books;
 use crate::books::End;
 use crate::books::calls::Standing;
+use crate::bound::Bound;
+use crate::bound::May;
 use crate::clock;
 use crate::config::Hooks;
 use crate::config::OnExhausted;
+use crate::delivery::episode;
+use crate::delivery::episode::Episodes;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::lanes::Lanes;
@@ -118,7 +122,9 @@ pub(super) struct Deliverer {
     /// When to read on after the journal could not be read.
     read_again_at: Option<Instant>,
     /// Whether the last attempt failed: an episode is logged once.
-    failing: bool,
+    episodes: Episodes,
+    /// How often parked callbacks are spoken of.
+    parked_bound: Bound,
     /// Events dropped since the queue was last within its bounds.
     overflowed: u64,
     /// Events lost of which nothing was said, and when something was.
@@ -138,7 +144,8 @@ impl Deliverer {
             lanes: Lanes::new(shared.settings.multi_event, tried),
             progress: Progress::default(),
             suspended: start.suspended_since_ms.map(|since_ms| Suspended { since_ms, probe_at: 0 }),
-            failing: start.suspended_since_ms.is_some(),
+            episodes: Episodes::new(start.suspended_since_ms.is_some()),
+            parked_bound: episode::of_a_receiver(),
             start,
             books: Arc::clone(reader.books()),
             hook,
@@ -362,7 +369,7 @@ impl Deliverer {
 
     /// Lets others see how the hook stands.
     fn show(&mut self) {
-        let standing = match (&self.suspended, self.failing) {
+        let standing = match (&self.suspended, self.episodes.is_failing()) {
             (Some(_), _) => Standing::Suspended,
             (None, true) => Standing::Failing,
             (None, false) => Standing::Well,
@@ -404,7 +411,7 @@ impl Deliverer {
     }
 
     fn receiver_works(&mut self) {
-        if std::mem::replace(&mut self.failing, false) {
+        if self.episodes.works() {
             info!(hook.id = %self.hook.id, host = self.hook.host(), "Callbacks to this hook succeed again");
         }
         if self.suspended.take().is_some() {
@@ -422,7 +429,7 @@ impl Deliverer {
         let wait = self.schedule.wait_after(failures, fastrand::f64()).map(|wait| wait.max(asked));
         debug!(hook.id = %self.hook.id, answer = %answered, failures, ?wait, "A callback failed");
         if let Some(wait) = wait {
-            if !std::mem::replace(&mut self.failing, true) {
+            if self.episodes.failed(self.started.elapsed()) {
                 warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, "Callbacks to this hook fail; they will be tried again");
             }
             let due = self.after(wait);
@@ -451,7 +458,15 @@ impl Deliverer {
             self.finish(&numbers);
             return;
         }
-        warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, events = events.len(), "The receiver works but refuses this callback; it is parked");
+        match self.parked_bound.happens(self.started.elapsed()) {
+            May::Say => {
+                let unsaid = Some(self.parked_bound.take_unsaid()).filter(|unsaid| *unsaid > 0);
+                warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, events = events.len(), unsaid, "The receiver works but refuses this callback; it is parked");
+            }
+            May::CountFirst | May::Count => {
+                debug!(hook.id = %self.hook.id, answer = %answered, "Another one is parked")
+            }
+        }
         let reason = answered.to_string();
         for event in events {
             self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());

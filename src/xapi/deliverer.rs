@@ -18,8 +18,11 @@ use tracing::warn;
 use crate::books::Books;
 use crate::books::End;
 use crate::books::calls::Standing;
+use crate::bound::Bound;
+use crate::bound::May;
 use crate::clock;
 use crate::config::Ordering;
+use crate::delivery::episode;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::retry::Answer;
@@ -80,6 +83,8 @@ pub(super) struct Deliverer {
     sweep_at: Instant,
     /// Whether the last that was tried could not be found any more: an episode is logged once.
     losing: bool,
+    /// How often parked statements are spoken of.
+    parked_bound: Bound,
     /// Since when there is something to report.
     unreported_since: Option<Instant>,
     /// When to read on after the journal could not be read.
@@ -107,6 +112,7 @@ impl Deliverer {
             task: HashMap::new(),
             started: Instant::now(),
             losing: false,
+            parked_bound: episode::of_a_receiver(),
             unreported_since: None,
             read_again_at: None,
         }
@@ -140,7 +146,7 @@ impl Deliverer {
 
     /// Lets others see how this stands: as the worst of the stores does.
     fn show(&mut self) {
-        let standing = |outlet: &Outlet| match (&outlet.suspended, outlet.failing) {
+        let standing = |outlet: &Outlet| match (&outlet.suspended, outlet.episodes.is_failing()) {
             (Some(_), _) => Standing::Suspended,
             (None, true) => Standing::Failing,
             (None, false) => Standing::Well,
@@ -347,7 +353,7 @@ impl Deliverer {
             *again = probe_at;
             outlet.lanes.retry_at(lane, probe_at);
         } else if let Some(wait) = self.schedule.wait_after(failures, fastrand::f64()) {
-            if !std::mem::replace(&mut outlet.failing, true) {
+            if outlet.episodes.failed(self.started.elapsed()) {
                 warn!(host = lrs.host(), %answered, "This Learning Record Store does not take statements; they will be sent again");
             }
             let due = self.after(wait.max(asked));
@@ -369,7 +375,15 @@ impl Deliverer {
         let numbers = outlet.lanes.finished(lane);
         for event in events {
             let meeting = event.mapped.external_meeting.as_ref().map(ToString::to_string);
-            warn!(host = lrs.host(), %answer, event = event.number, id = %event.mapped.id, meeting, "The Learning Record Store refuses the statement of this event; it is parked");
+            match self.parked_bound.happens(self.started.elapsed()) {
+                May::Say => {
+                    let unsaid = Some(self.parked_bound.take_unsaid()).filter(|unsaid| *unsaid > 0);
+                    warn!(host = lrs.host(), %answer, event = event.number, id = %event.mapped.id, meeting, unsaid, "The Learning Record Store refuses the statement of this event; it is parked");
+                }
+                May::CountFirst | May::Count => {
+                    debug!(host = lrs.host(), event = event.number, "Another one is parked")
+                }
+            }
             self.shared.behind.park(&HookId::from(READER), event, &answer.to_string(), clock::unix_ms());
         }
         self.books.finished(End::Parked, numbers.len() - lost);

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::delivery::episode::Episodes;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::Lanes;
 use crate::journal::cursor::Tried;
@@ -18,14 +19,14 @@ pub(super) struct Outlet {
     /// When to try it again, if it is known to answer nothing but failures.
     pub(super) suspended: Option<u64>,
     /// Whether the last attempt failed: an episode is logged once.
-    pub(super) failing: bool,
+    pub(super) episodes: Episodes,
 }
 
 impl Outlet {
     /// An outlet without statements. Those in `tried` go on as they were before a restart.
     pub(super) fn new(lrs: Arc<Lrs>, batch: usize, tried: Vec<Tried>) -> Self {
         let lanes = Lanes::new(batch, tried);
-        Self { lrs, lanes, in_flight: 0, suspended: None, failing: false }
+        Self { lrs, lanes, in_flight: 0, suspended: None, episodes: Episodes::new(false) }
     }
 
     /// What may be sent now, if there may be `most` requests in flight.
@@ -59,12 +60,12 @@ impl Outlet {
         }
     }
 
-    /// It took a statement. Whether that is news after failures.
+    /// It took a statement. Whether that is news worth a line.
     pub(super) fn works(&mut self) -> bool {
         if self.suspended.take().is_some() {
             self.lanes.begin_anew();
         }
-        std::mem::take(&mut self.failing)
+        self.episodes.works()
     }
 
     /// Whether nothing would be lost with it.
@@ -75,6 +76,8 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Secret;
     use crate::delivery::lanes::LaneKey;
@@ -97,7 +100,7 @@ mod tests {
         assert_eq!((outlet.next_job(8, 50), outlet.due()), (None, None));
         outlet.in_flight = 0;
         outlet.lanes.delivered(&lane("a"));
-        outlet.failing = true;
+        assert!(outlet.episodes.failed(Duration::ZERO));
         assert!(outlet.works() && !outlet.works());
         assert_eq!(outlet.next_job(8, 50).unwrap().events, [2]);
         assert!(!outlet.is_idle());

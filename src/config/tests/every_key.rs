@@ -73,6 +73,7 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "mappings.timeout" => ("60000", |c| c.mappings.timeout = Duration::from_secs(60)),
         "mappings.cleanupInterval" => ("500", |c| c.mappings.cleanup_interval = Duration::from_millis(500)),
         "log.level" => ("fatal", |c| c.log.level = LogLevel::Error),
+        "log.format" => ("JSON", |c| c.log.format = LogFormat::Json),
         "log.stdout" => ("False", |c| c.log.stdout = false),
         "log.file" => ("\"true\"", |c| c.log.file = true),
         "log.filename" => ("/tmp/x.log", |c| c.log.filename = "/tmp/x.log".into()),

@@ -63,6 +63,7 @@ impl Setup {
             ("SHARED_SECRET", SECRET),
             ("SERVER_DOMAIN", DOMAIN),
             ("LOG_LEVEL", "debug"),
+            ("LOG_FORMAT", "text"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Self { environment, settings: Value::Null, folder, port }
@@ -113,7 +114,7 @@ impl Setup {
     }
 
     /// The program, ready to be run with this configuration.
-    pub(super) fn program(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
         command.env_clear().envs(&self.environment).args(arguments).current_dir(self.folder.path());
         command
