@@ -27,7 +27,7 @@ else
 fi
 need_debian_packages apt-utils curl debootstrap dpkg-dev gnupg procps shellcheck systemd-container yq
 run shellcheck -x scripts/*.sh debian/tests/harness.sh debian/tests/{boot,life-cycle,repository} debian/check-glibc debian/bbb-webhooks.{preinst,postinst,prerm,postrm}
-run scripts/lint-containerfile.sh
+run scripts/test-container.sh
 
 # A Debian for all tests; each works on a copy.
 work=$(mktemp -d)
