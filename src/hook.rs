@@ -1,6 +1,9 @@
 //! A hook, and which events it gets. Pure.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 
 use url::Url;
 
@@ -76,8 +79,42 @@ impl EventFilter {
     }
 }
 
+/// The filter as it changes while the daemon runs: an event is judged by that under which it was accepted, so that it counts
+/// as one and the same for all, whenever they look at it. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Filters(Arc<RwLock<Vec<(u64, EventFilter)>>>);
+
+impl Filters {
+    /// One for all events, until it changes.
+    #[must_use]
+    pub fn new(filter: EventFilter) -> Self {
+        Self(Arc::new(RwLock::new(vec![(0, filter)])))
+    }
+
+    /// The one that holds now, for all events.
+    #[must_use]
+    pub fn now_for_all(&self) -> Self {
+        let filters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Self::new(filters.last().map(|(_, filter)| filter.clone()).unwrap_or_default())
+    }
+
+    /// Another holds for the events after this number.
+    pub fn change_after(&self, number: u64, filter: EventFilter) {
+        let mut filters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if filters.last().is_none_or(|(_, last)| *last != filter) {
+            filters.push((number + 1, filter));
+        }
+    }
+
+    fn pass(&self, number: u64, id: &EventId) -> bool {
+        let filters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let filter = filters.iter().rev().find(|(from, _)| *from <= number);
+        filter.is_none_or(|(_, filter)| filter.passes(id))
+    }
+}
+
 /// What a reader of the journal wants to see of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Interest {
     /// The reader: what is addressed to it passes all filters, what is addressed to others does not concern it.
     hook: HookId,
@@ -87,19 +124,19 @@ pub struct Interest {
     events: Vec<String>,
     /// Messages as published instead of mapped events.
     pub raw: bool,
-    filter: EventFilter,
+    filters: Filters,
 }
 
 impl Interest {
-    /// What `hook` wants of the events that `filter` lets out.
+    /// What `hook` wants of the events that the filters let out.
     #[must_use]
-    pub fn of(hook: &Hook, filter: &EventFilter) -> Self {
+    pub fn of(hook: &Hook, filters: &Filters) -> Self {
         Self {
             hook: hook.id.clone(),
             meeting: hook.meeting.clone(),
             events: hook.events.clone(),
             raw: hook.raw,
-            filter: filter.clone(),
+            filters: filters.clone(),
         }
     }
 
@@ -107,7 +144,7 @@ impl Interest {
     #[must_use]
     pub fn in_events(reader: HookId, events: &[&str]) -> Self {
         let events = events.iter().map(|id| (*id).to_owned()).collect();
-        Self { hook: reader, meeting: None, events, raw: false, filter: EventFilter::default() }
+        Self { hook: reader, meeting: None, events, raw: false, filters: Filters::new(EventFilter::default()) }
     }
 
     /// Whether the event is one of those wanted.
@@ -121,7 +158,8 @@ impl Interest {
             return false;
         }
         let passes = |id: &EventId| {
-            self.filter.passes(id) && (self.events.is_empty() || self.events.iter().any(|e| e == id.as_str()))
+            (self.events.is_empty() || self.events.iter().any(|e| e == id.as_str()))
+                && self.filters.pass(event.number, id)
         };
         match &mapped.raw {
             RawForm::Covered | RawForm::NotKept if self.raw => false,
@@ -157,7 +195,7 @@ mod tests {
             meeting: meeting.map(Into::into),
             events: events.iter().map(|e| (*e).to_owned()).collect(),
             raw,
-            filter: EventFilter::default(),
+            filters: Filters::new(EventFilter::default()),
         }
     }
 
@@ -188,11 +226,25 @@ mod tests {
     fn the_configuration_filters_before_the_hook() {
         let mut all = interest(None, &[], false);
         let e = event("user-joined", "m", RawForm::NotKept);
-        all.filter = EventFilter::new(&[], &["user-joined".to_owned()]);
+        all.filters = Filters::new(EventFilter::new(&[], &["user-joined".to_owned()]));
         assert!(!all.wants(&e));
-        all.filter = EventFilter::new(&["user-left".to_owned()], &[]);
+        all.filters = Filters::new(EventFilter::new(&["user-left".to_owned()], &[]));
         assert!(!all.wants(&e));
-        all.filter = EventFilter::new(&["user-joined".to_owned()], &[]);
+        all.filters = Filters::new(EventFilter::new(&["user-joined".to_owned()], &[]));
         assert!(all.wants(&e));
+    }
+
+    #[test]
+    fn an_event_is_judged_by_the_filter_under_which_it_was_accepted() {
+        let mut all = interest(None, &[], false);
+        let none = EventFilter { exclude: ["user-joined".to_owned()].into(), ..EventFilter::default() };
+        all.filters.change_after(5, none.clone());
+        all.filters.change_after(6, none);
+        all.filters.change_after(9, EventFilter::default());
+        let joined = |number: u64| Event { number, ..event("user-joined", "m", RawForm::NotKept) };
+        let wanted: Vec<u64> = (1..=11).filter(|number| all.wants(&joined(*number))).collect();
+        assert_eq!(wanted, [1, 2, 3, 4, 5, 10, 11]);
+        all.filters = all.filters.now_for_all();
+        assert!(all.wants(&joined(7)));
     }
 }

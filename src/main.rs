@@ -18,7 +18,6 @@ use bbb_webhooks::config::Config;
 use bbb_webhooks::config::Loaded;
 use bbb_webhooks::config::Sources;
 use bbb_webhooks::logging;
-use bbb_webhooks::systemd::Systemd;
 use clap::Parser;
 use tracing::warn;
 
@@ -75,7 +74,7 @@ fn serve(sources: &Sources) -> anyhow::Result<()> {
     for notice in notices {
         warn!("{notice}");
     }
-    run(app::serve(config, logging, Systemd::of(&sources.environment)))
+    run(app::serve(config, sources, logging))
 }
 
 fn check(sources: &Sources, asked: &cli::Check) -> anyhow::Result<Outcome> {

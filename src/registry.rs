@@ -19,12 +19,15 @@ use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
 use tracing::warn;
 
+use crate::config::Current;
 use crate::config::Hooks as Settings;
 use crate::config::IdFormat;
+use crate::config::PermanentHook;
 use crate::event::Event;
 use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::hook::EventFilter;
+use crate::hook::Filters;
 use crate::hook::Hook;
 use crate::hook::Interest;
 use crate::journal::Journal;
@@ -97,8 +100,8 @@ struct Shared {
     store: Arc<Store>,
     behind: Arc<WriteBehind>,
     journal: Journal,
-    filter: EventFilter,
-    id_format: IdFormat,
+    config: Current,
+    filters: Filters,
     /// None until they were read from Redis once.
     hooks: RwLock<Option<HashMap<HookId, Arc<Hook>>>>,
     /// Held while a hook is created or destroyed: one at a time, so that no URL and no number is given twice.
@@ -142,7 +145,7 @@ impl Registry {
         store: Arc<Store>,
         behind: Arc<WriteBehind>,
         journal: Journal,
-        settings: &Settings,
+        config: &Current,
     ) -> (Self, UnboundedReceiver<HookChange>) {
         let (changes, receiver) = unbounded_channel();
         let shared = Shared {
@@ -151,8 +154,8 @@ impl Registry {
             creating: StdMutex::new(None),
             highest: AtomicU64::new(0),
             journal,
-            filter: EventFilter::new(&settings.include_events, &settings.exclude_events),
-            id_format: settings.id_format,
+            config: config.clone(),
+            filters: Filters::new(filter(&config.get().hooks)),
             hooks: RwLock::new(None),
             last: Mutex::default(),
             changes,
@@ -165,12 +168,7 @@ impl Registry {
     ///
     /// # Errors
     /// If the store cannot be read or written; then no hooks are known still.
-    pub async fn load(
-        &self,
-        settings: &Settings,
-        mut cursors: HashMap<HookId, Cursor>,
-        now_ms: u64,
-    ) -> Result<(), Error> {
+    pub async fn load(&self, mut cursors: HashMap<HookId, Cursor>, now_ms: u64) -> Result<(), Error> {
         let mut last = self.shared.last.lock().await;
         let StoredHooks { mut hooks, counter } = self.shared.store.load_hooks().await?;
         hooks.sort_by_key(Hook::list_order);
@@ -178,7 +176,7 @@ impl Registry {
         last.number = numbers.chain([counter]).max().unwrap_or(0);
         last.created_ms = hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0);
         self.drop_duplicates(&mut hooks).await?;
-        self.reconcile_permanent(&mut hooks, settings, &mut last, now_ms).await?;
+        self.reconcile_permanent(&mut hooks, &self.shared.config.get().hooks, &mut last, now_ms).await?;
         self.shared.highest.store(last.number, Relaxed);
         info!(hooks = hooks.len(), "Hooks are known");
         let hooks: Vec<_> = hooks.into_iter().map(Arc::new).collect();
@@ -225,7 +223,7 @@ impl Registry {
         for permanent in &settings.permanent {
             let known = hooks.iter_mut().find(|hook| hook.callback_url == permanent.url);
             let wanted = Hook {
-                id: known.as_ref().map_or_else(|| last.next_id(self.shared.id_format), |hook| hook.id.clone()),
+                id: known.as_ref().map_or_else(|| last.next_id(self.id_format()), |hook| hook.id.clone()),
                 created_ms: known.as_ref().map_or_else(|| last.next_created_ms(now_ms), |hook| hook.created_ms),
                 callback_url: permanent.url.clone(),
                 meeting: None,
@@ -260,13 +258,18 @@ impl Registry {
             self.tell(HookChange::WantedAgain(known.id.clone()));
             return Ok(Created::Duplicate(known));
         }
+        Ok(Created::New(self.add(&mut last, new, false, now_ms).await?))
+    }
+
+    /// Stores a new hook, and makes it known.
+    async fn add(&self, last: &mut Last, new: NewHook, permanent: bool, now_ms: u64) -> Result<Arc<Hook>, Error> {
         last.number = last.number.max(self.shared.store.hook_counter().await?);
         let hook = Arc::new(Hook {
-            id: last.next_id(self.shared.id_format),
+            id: last.next_id(self.id_format()),
             callback_url: new.callback_url,
             meeting: new.meeting,
             events: new.events,
-            permanent: false,
+            permanent,
             raw: new.raw,
             created_ms: last.next_created_ms(now_ms),
         });
@@ -286,7 +289,7 @@ impl Registry {
             return Err(error.into());
         }
         self.announce(&hook, reader);
-        Ok(Created::New(hook))
+        Ok(hook)
     }
 
     /// Destroys a hook that is not permanent. The store has forgotten it when this returns.
@@ -301,13 +304,66 @@ impl Registry {
     async fn destroy_now(&self, id: &str) -> Result<(), Error> {
         let _one_at_a_time = self.shared.last.lock().await;
         let hook = self.find(|hook| hook.id.as_str() == id && !hook.permanent)?.ok_or(Error::NotFound)?;
+        self.remove(&hook).await
+    }
+
+    /// Removes a hook, in Redis first.
+    async fn remove(&self, hook: &Arc<Hook>) -> Result<(), Error> {
         if let Err(error) = self.shared.journal.store(self.shared.store.remove_hook(&hook.id), None).await {
             // It may be removed all the same. Who is told of an error finds the hook where it was and asks again; so it
             // must not be gone after a restart, and what waits for it with it.
-            self.while_known(&hook.id, || self.shared.behind.hook_stays(&hook));
+            self.while_known(&hook.id, || self.shared.behind.hook_stays(hook));
             return Err(error.into());
         }
         self.give_up(&hook.id);
+        Ok(())
+    }
+
+    /// Follows the configuration after it changed: which events go out, and which hooks are permanent. What was accepted
+    /// before goes out as it would have. Hooks that are not known yet follow it when they are.
+    ///
+    /// # Errors
+    /// If the store does not take a change of the hooks; those before it are made.
+    pub async fn follow_configuration(&self, now_ms: u64) -> Result<(), Error> {
+        let registry = self.clone();
+        to_its_end(async move { registry.follow_at(now_ms).await }).await
+    }
+
+    async fn follow_at(&self, now_ms: u64) -> Result<(), Error> {
+        let mut last = self.shared.last.lock().await;
+        let settings = &self.shared.config.get().hooks;
+        self.shared.journal.between_events(|number| self.shared.filters.change_after(number, filter(settings)));
+        let Ok(hooks) = self.list(None) else { return Ok(()) };
+        let configured = |hook: &Hook| settings.permanent.iter().any(|permanent| permanent.url == hook.callback_url);
+        for gone in hooks.iter().filter(|hook| hook.permanent && !configured(hook)) {
+            self.remove(gone).await?;
+            info!(hook.id = %gone.id, host = gone.host(), "A permanent hook is no longer configured; it is removed");
+        }
+        for permanent in &settings.permanent {
+            match hooks.iter().find(|hook| hook.callback_url == permanent.url) {
+                None => {
+                    let hook = self.add(&mut last, permanent.clone().into(), true, now_ms).await?;
+                    info!(hook.id = %hook.id, host = hook.host(), "There is a new permanent hook");
+                }
+                Some(known) => self.make_permanent(known, permanent, last.number).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A hook for a URL that is now configured: it stays, with what waits for it. What it gets changes at the next start,
+    /// for what it was not done with was accepted for it as it is.
+    async fn make_permanent(&self, known: &Hook, permanent: &PermanentHook, counter: u64) -> Result<(), Error> {
+        if known.raw != permanent.raw || known.meeting.is_some() || !known.events.is_empty() {
+            warn!(hook.id = %known.id, host = known.host(), "This hook is to get other events as a permanent one (hooks.permanentURLs); that needs a restart");
+        }
+        if known.permanent {
+            return Ok(());
+        }
+        let hook = Hook { permanent: true, ..known.clone() };
+        self.shared.journal.store(self.shared.store.put_hook(&hook, counter), None).await?;
+        info!(hook.id = %hook.id, host = hook.host(), "This hook is permanent from now on");
+        self.write().get_or_insert_default().insert(hook.id.clone(), Arc::new(hook));
         Ok(())
     }
 
@@ -349,11 +405,17 @@ impl Registry {
         Ok(listed)
     }
 
-    /// What a hook wants to see of the journal; `None` if there is no such hook.
+    /// What a hook wants to see of the journal now, whenever it was accepted; `None` if there is no such hook.
     #[must_use]
     pub fn interest(&self, id: &HookId) -> Option<Interest> {
         let hook = self.find(|hook| hook.id == *id).ok()??;
-        Some(self.interest_of(&hook))
+        Some(Interest::of(&hook, &self.shared.filters.now_for_all()))
+    }
+
+    /// Whether the configuration names this hook, so that it must not be given up.
+    #[must_use]
+    pub fn is_permanent(&self, id: &HookId) -> bool {
+        matches!(self.find(|hook| hook.id == *id), Ok(Some(hook)) if hook.permanent)
     }
 
     fn find(&self, is_it: impl Fn(&Hook) -> bool) -> Result<Option<Arc<Hook>>, Error> {
@@ -383,8 +445,12 @@ impl Registry {
         self.shared.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn id_format(&self) -> IdFormat {
+        self.shared.config.get().hooks.id_format
+    }
+
     fn interest_of(&self, hook: &Hook) -> Interest {
-        Interest::of(hook, &self.shared.filter)
+        Interest::of(hook, &self.shared.filters)
     }
 
     fn announce(&self, hook: &Arc<Hook>, reader: Reader) {
@@ -394,6 +460,16 @@ impl Registry {
     fn tell(&self, change: HookChange) {
         // Nobody listens any more while the daemon stops.
         let _ = self.shared.changes.send(change);
+    }
+}
+
+fn filter(settings: &Settings) -> EventFilter {
+    EventFilter::new(&settings.include_events, &settings.exclude_events)
+}
+
+impl From<PermanentHook> for NewHook {
+    fn from(permanent: PermanentHook) -> Self {
+        Self { callback_url: permanent.url, meeting: None, events: Vec::new(), raw: permanent.raw }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only wiring: builds the parts, starts their tasks, watches over them, stops them in order.
 
 mod recall;
+mod reload;
 mod tasks;
 
 use std::net::IpAddr;
@@ -17,7 +18,6 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -27,6 +27,8 @@ use crate::app::recall::Recalled;
 use crate::app::tasks::Tasks;
 use crate::books::requests::ApiRequests;
 use crate::config::Config;
+use crate::config::Current;
+use crate::config::Sources;
 use crate::connection;
 use crate::connection::Connection;
 use crate::input::Input;
@@ -56,13 +58,14 @@ const TASK_MARGIN: Duration = Duration::from_millis(300);
 /// How long the API waits for a first subscription and a first look into Redis before it answers all the same.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Serves until SIGTERM or SIGINT; attempts in flight are finished then.
+/// Serves until SIGTERM or SIGINT; attempts in flight are finished then. At SIGHUP the configuration is read again from its
+/// `sources`, and the log file opened again.
 ///
 /// # Errors
 /// If the daemon cannot start (its port is taken, say), or one of its tasks ends that should not.
-pub async fn serve(config: Config, logging: Logging, systemd: Option<Systemd>) -> anyhow::Result<()> {
+pub async fn serve(config: Config, sources: &Sources, logging: Logging) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let systemd = systemd.map(Arc::new);
+    let systemd = Systemd::of(&sources.environment).map(Arc::new);
     let mut app = App::start(config).await?;
     if let Some(systemd) = &systemd {
         systemd.ready();
@@ -79,9 +82,17 @@ pub async fn serve(config: Config, logging: Logging, systemd: Option<Systemd>) -
                     if let Some(systemd) = &systemd {
                         systemd.reloading();
                     }
-                    reopen(&logging);
+                    // Redis may let a change of the hooks wait; a stop does not.
+                    let stopped = tokio::select! {
+                        () = reload::reload(&app, sources, &logging) => None,
+                        signal = signals.stop() => Some(signal),
+                    };
                     if let Some(systemd) = &systemd {
                         systemd.ready();
+                    }
+                    if let Some(signal) = stopped {
+                        info!(signal, "Stopping");
+                        break None;
                     }
                 }
             },
@@ -97,7 +108,7 @@ pub async fn serve(config: Config, logging: Logging, systemd: Option<Systemd>) -
             Ok(()) => info!("Stopped"),
             Err(_) => warn!("Stopped before all was finished"),
         },
-        () = signals.stop() => warn!("Stopped at once, as asked"),
+        _again = signals.stop() => warn!("Stopped at once, as asked"),
     }
     match ended_early {
         None => Ok(()),
@@ -105,18 +116,11 @@ pub async fn serve(config: Config, logging: Logging, systemd: Option<Systemd>) -
     }
 }
 
-fn reopen(logging: &Logging) {
-    match logging.reopen() {
-        Ok(()) => info!("The log file is opened again"),
-        Err(error) => error!(%error, "The log file cannot be opened again; the old one is written on"),
-    }
-}
-
 /// What a signal means.
 enum Told {
     /// Stop, by this signal.
     Stop(&'static str),
-    /// Look again at what was given: the log file.
+    /// Look again at what was given: the configuration and the log file.
     Reload,
 }
 
@@ -139,14 +143,21 @@ impl Signals {
 
     async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            signal = first(&mut self.terminate, &mut self.interrupt) => Told::Stop(signal),
             _ = self.hangup.recv() => Told::Reload,
         }
     }
 
-    async fn stop(&mut self) {
-        while let Told::Reload = self.next().await {}
+    /// The next that means stop. Others are kept.
+    async fn stop(&mut self) -> &'static str {
+        first(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }
 
@@ -180,7 +191,7 @@ struct Stops {
 /// The running daemon.
 #[derive(Debug)]
 pub struct App {
-    config: Arc<Config>,
+    config: Current,
     observer: Observer,
     /// Of the tasks without which nothing is delivered.
     pulses: [Pulse; 2],
@@ -194,7 +205,8 @@ impl App {
     /// # Errors
     /// If it cannot start: its port is taken, say.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let config = Arc::new(config);
+        let current = Current::new(config);
+        let config = current.get();
         let listener = listen("the API", config.api.bind, config.api.port).await?;
         let metrics_listener = match &config.metrics {
             settings if settings.enabled => Some(listen("the metrics", settings.bind, settings.port).await?),
@@ -217,9 +229,8 @@ impl App {
         let intake = Arc::clone(queue.intake());
         tasks.spawn(INPUT, input.run(stops.input.clone()));
 
-        let (registry, changes) =
-            Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &config.hooks);
-        let webhooks = Webhooks::new(&config, registry.clone()).context("callbacks cannot be sent")?;
+        let (registry, changes) = Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &current);
+        let webhooks = Webhooks::new(&current, registry.clone()).context("callbacks cannot be sent")?;
         // Not before the journal goes on: what is delivered earlier nobody would write down, and it would be sent again after
         // a stop or a kill in between.
         let (goes_on, mut going_on) = watch::channel(false);
@@ -235,7 +246,7 @@ impl App {
             });
         }
 
-        let xapi = Xapi::new(&config, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
+        let xapi = Xapi::new(&current, Arc::clone(&store), Arc::clone(&behind)).context("statements cannot be sent")?;
         let (begin_xapi, begun) = oneshot::channel();
         if let Some(xapi) = &xapi {
             tasks.spawn(XAPI, xapi.clone().run(begun, stops.outputs.clone()));
@@ -244,10 +255,10 @@ impl App {
         let (looked, first_look) = watch::channel(false);
         let (tell, recalled) = oneshot::channel();
         {
-            let (registry, config, journal) = (registry.clone(), Arc::clone(&config), journal.clone());
+            let (registry, journal) = (registry.clone(), journal.clone());
             let store = Arc::clone(&store);
             let xapi = xapi.clone();
-            let recall = Recall { store, registry, journal, committer, config, looked, xapi, begin_xapi };
+            let recall = Recall { store, registry, journal, committer, looked, xapi, begin_xapi };
             let stop = stops.committer.clone();
             tasks.spawn(COMMITTER, async move {
                 let (committer, recalled) = tokio::select! {
@@ -304,7 +315,7 @@ impl App {
             let (observer, config) = (observer.clone(), Arc::clone(&config));
             tasks.spawn(API, async move { api::serve(listener, observer, &config, stop).await });
         }
-        Ok(Self { config, observer, pulses, tasks, stops })
+        Ok(Self { config: current, observer, pulses, tasks, stops })
     }
 
     /// The journal, with the accounts of all hooks and the health of its copy in Redis.
@@ -330,8 +341,9 @@ impl App {
 
     /// How long an attempt in flight may take.
     fn longest_attempt(&self) -> Duration {
-        let (callback, statement) = (self.config.hooks.request_timeout, self.config.xapi.request_timeout);
-        if self.config.xapi.enabled { callback.max(statement) } else { callback }
+        let config = self.config.get();
+        let (callback, statement) = (config.hooks.request_timeout, config.xapi.request_timeout);
+        if config.xapi.enabled { callback.max(statement) } else { callback }
     }
 
     /// Stops against the flow of events: attempts in flight are finished while what is published still goes into the

@@ -13,7 +13,6 @@ use tracing::info;
 use tracing::warn;
 
 use crate::clock;
-use crate::config::Config;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
 use crate::journal::Committer;
@@ -43,7 +42,6 @@ pub(super) struct Recall {
     pub(super) registry: Registry,
     pub(super) journal: Journal,
     pub(super) committer: Committer,
-    pub(super) config: Arc<Config>,
     /// Becomes true after the first try.
     pub(super) looked: watch::Sender<bool>,
     pub(super) xapi: Option<Xapi>,
@@ -118,8 +116,8 @@ impl Recall {
     async fn try_once(&mut self, remembered: &mut Option<Remembered>) -> anyhow::Result<()> {
         if remembered.is_none() {
             let cursors = self.committer.open().await?;
-            let (store, registry, config, xapi) = (&self.store, &self.registry, &self.config, self.xapi.as_ref());
-            let remembering = remember(store, registry, config, xapi, &self.journal, cursors);
+            let (store, registry, xapi) = (&self.store, &self.registry, self.xapi.as_ref());
+            let remembering = remember(store, registry, xapi, &self.journal, cursors);
             *remembered = Some(while_holding(&mut self.committer, remembering).await?);
         }
         let events = while_holding(&mut self.committer, self.journal.restore()).await?;
@@ -140,7 +138,6 @@ async fn while_holding<T>(committer: &mut Committer, task: impl Future<Output = 
 async fn remember(
     store: &Store,
     registry: &Registry,
-    config: &Config,
     xapi: Option<&Xapi>,
     journal: &Journal,
     mut cursors: HashMap<HookId, Cursor>,
@@ -155,7 +152,7 @@ async fn remember(
         xapi_cursor = cursors.remove(xapi::READER);
     }
     // Readers before events: what is appended to the journal reaches only those that are known then.
-    registry.load(&config.hooks, cursors, now_ms).await?;
+    registry.load(cursors, now_ms).await?;
     let state = processor::restore(mappings, fastrand::Rng::new(), now_ms);
     let (meetings, users) = state.counts();
     info!(meetings, users, "Meetings and users are known");

@@ -10,7 +10,8 @@ use super::dialects::Settings;
 use super::identity::Agreement;
 use super::keys::{self, ROWS, Row};
 use super::{
-    ChecksumFormat, Config, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, RedisServer, Sources, identity,
+    ChecksumFormat, Config, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, RedisServer, Secret, Sources,
+    identity,
 };
 
 /// What stands for a secret.
@@ -37,6 +38,64 @@ pub struct Setting {
     pub value: Value,
     /// Where that was set (`FILE:LINE`, `NODE_CONFIG`, `variable NAME`, a properties file), or `default`.
     pub from: String,
+}
+
+impl Setting {
+    /// The key as messages name it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        named(&self.way)
+    }
+}
+
+fn named(way: &[&str]) -> String {
+    let plain = |step: &str| step.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let steps = way.iter().map(|step| if plain(step) { (*step).to_owned() } else { format!("{step:?}") });
+    steps.collect::<Vec<_>>().join(".")
+}
+
+/// The keys with another value in `new` than in `old`, as messages name them: secrets too, which are not shown.
+pub(super) fn differences(old: &Config, new: &Config) -> Vec<String> {
+    let hidden = |config: &Config, key: &str| match key {
+        "bbb.sharedSecret" => vec![config.bbb.shared_secret.clone()],
+        "hooks.permanentURLs" => config.hooks.permanent.iter().map(|hook| Secret::new(&hook.url)).collect(),
+        "xapi.lrs_endpoint" => config.xapi.lrs_endpoint.iter().map(Secret::new).collect(),
+        "xapi.lrs_password" => config.xapi.lrs_password.iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let differs = |key: &str| value(old, key) != value(new, key) || hidden(old, key) != hidden(new, key);
+    let mut different: Vec<_> = ROWS.iter().filter(|row| differs(row.key)).map(|row| named(&way(row))).collect();
+    let (input, store) =
+        (redis_differences(&old.input.redis, &new.input.redis), redis_differences(&old.redis, &new.redis));
+    let of = |module: &str, fields: &[&str]| -> Vec<String> {
+        let keys: Vec<_> = fields.iter().map(|field| format!("{module}redis.{field}")).collect();
+        ROWS.iter().filter(|row| keys.iter().any(|key| key == row.key)).map(|row| named(&way(row))).collect()
+    };
+    if input == store {
+        different.extend(of("", &input));
+    } else {
+        different.extend(of("input.", &input));
+        different.extend(of("store.", &store));
+    }
+    different
+}
+
+fn redis_differences(old: &RedisServer, new: &RedisServer) -> Vec<&'static str> {
+    let password = |server: &RedisServer| match server {
+        RedisServer::Tcp { password, .. } => password.clone(),
+        RedisServer::Url(_) => None,
+    };
+    match (old, new) {
+        (old, new) if old == new => Vec::new(),
+        (RedisServer::Tcp { .. }, RedisServer::Tcp { .. }) => {
+            let differs = |field: &&str| match *field {
+                "password" => password(old) != password(new),
+                field => redis_value(old, field) != redis_value(new, field),
+            };
+            REDIS_FIELDS.into_iter().filter(differs).collect()
+        }
+        _ => vec!["url"],
+    }
 }
 
 /// Every key, in the order of the files' sections.

@@ -12,8 +12,8 @@
 //!            are its two longer stories
 //! ```
 //!
-//! Beside them, `origin` knows where a value came from, `report` collects what came up, and `effective` shows the outcome to
-//! people.
+//! Beside them, `origin` knows where a value came from, `report` collects what came up, `effective` shows the outcome to
+//! people, and `reload` changes it while the daemon runs.
 //!
 //! Nothing here reads the process's environment or a fixed path by itself: both come in as [`Sources`].
 
@@ -26,6 +26,7 @@ mod keys;
 mod merge;
 mod origin;
 mod redis_server;
+mod reload;
 mod report;
 mod resolve;
 mod sources;
@@ -44,6 +45,8 @@ pub use self::effective::Explained;
 pub use self::effective::Setting;
 pub use self::effective::masked_url;
 pub use self::identity::Agreement;
+pub use self::reload::Change;
+pub use self::reload::Current;
 pub use self::report::Error;
 pub use self::sources::Sources;
 

@@ -5,8 +5,6 @@ use std::fmt;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
-use crate::config::Hooks;
-
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -89,24 +87,10 @@ pub fn retry_after(value: &str, now_ms: u64) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-/// When to try again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    intervals: Vec<Duration>,
-}
-
-impl Schedule {
-    /// The configured schedule.
-    #[must_use]
-    pub fn new(hooks: &Hooks) -> Self {
-        Self { intervals: hooks.retry_intervals.clone() }
-    }
-
-    /// The wait after `failures` failed attempts, at least 1; `None` when no retry is left.
-    #[must_use]
-    pub fn wait_after(&self, failures: usize, random: f64) -> Option<Duration> {
-        self.intervals.get(failures.saturating_sub(1)).map(|wait| spread(*wait, random))
-    }
+/// The wait after `failures` failed attempts, at least 1, by the configured `intervals`; `None` when no retry is left.
+#[must_use]
+pub fn wait_after(intervals: &[Duration], failures: usize, random: f64) -> Option<Duration> {
+    intervals.get(failures.saturating_sub(1)).map(|wait| spread(*wait, random))
 }
 
 /// A wait between 0.8 and 1.2 times as long, by a `random` number from 0 to 1: what failed together is not tried together.
@@ -129,11 +113,11 @@ mod tests {
     #[test]
     fn waits_as_configured_then_no_more() {
         let seconds = Duration::from_secs;
-        let schedule = Schedule { intervals: vec![seconds(1), seconds(10)] };
-        assert_eq!(schedule.wait_after(1, 0.5), Some(seconds(1)));
-        assert_eq!(schedule.wait_after(2, 0.0), Some(seconds(8)));
-        assert_eq!(schedule.wait_after(2, 1.0), Some(seconds(12)));
-        assert_eq!(schedule.wait_after(3, 0.5), None);
+        let intervals = [seconds(1), seconds(10)];
+        assert_eq!(wait_after(&intervals, 1, 0.5), Some(seconds(1)));
+        assert_eq!(wait_after(&intervals, 2, 0.0), Some(seconds(8)));
+        assert_eq!(wait_after(&intervals, 2, 1.0), Some(seconds(12)));
+        assert_eq!(wait_after(&intervals, 3, 0.5), None);
     }
 
     #[test]

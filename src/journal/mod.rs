@@ -201,6 +201,12 @@ impl Journal {
         self.log().end()
     }
 
+    /// Does something between two events: nothing is appended meanwhile. It is told the number of the last.
+    pub fn between_events(&self, what: impl FnOnce(u64)) {
+        let log = self.log();
+        what(log.end());
+    }
+
     /// A page of the events after `position` that Redis has, and the number of its last; `None` if there are none.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::*;
 use crate::event::EventId;
 use crate::event::RawForm;
 use crate::hook::EventFilter;
+use crate::hook::Filters;
 use crate::hook::Hook;
 
 fn event(meeting: &str, text: &str) -> MappedEvent {
@@ -29,7 +30,7 @@ fn hook(id: &str, meeting: Option<&str>) -> Hook {
 }
 
 fn interest(meeting: Option<&str>, raw: bool) -> Interest {
-    Interest::of(&Hook { raw, ..hook("1", meeting) }, &EventFilter::default())
+    Interest::of(&Hook { raw, ..hook("1", meeting) }, &Filters::new(EventFilter::default()))
 }
 
 fn journal(limit: usize) -> Journal {
@@ -147,7 +148,8 @@ async fn keeps_messages_only_while_somebody_wants_them() {
 #[tokio::test]
 async fn what_is_addressed_reaches_its_hook_whatever_the_hook_is_for() {
     let journal = journal(1 << 20);
-    let mut wants = journal.reader("7".into(), Interest::of(&hook("7", Some("b")), &EventFilter::default()));
+    let mut wants =
+        journal.reader("7".into(), Interest::of(&hook("7", Some("b")), &Filters::new(EventFilter::default())));
     let mut other = journal.reader_of(None, false);
     let of_no_meeting = MappedEvent { meeting: None, external_meeting: None, ..event("a", "1") };
     journal.append_to(&"7".into(), vec![event("a", "0"), of_no_meeting], 0);

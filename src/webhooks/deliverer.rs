@@ -21,7 +21,7 @@ use crate::books::calls::Standing;
 use crate::bound::Bound;
 use crate::bound::May;
 use crate::clock;
-use crate::config::Hooks;
+use crate::config::Current;
 use crate::config::OnExhausted;
 use crate::delivery::episode;
 use crate::delivery::episode::Episodes;
@@ -29,8 +29,8 @@ use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::lanes::Lanes;
 use crate::delivery::retry::Answer;
-use crate::delivery::retry::Schedule;
 use crate::delivery::retry::spread;
+use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
@@ -67,7 +67,7 @@ const REDIS_WAIT: Duration = Duration::from_secs(1);
 /// What all deliverers share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) settings: Hooks,
+    pub(super) config: Current,
     pub(super) builder: CallbackBuilder,
     pub(super) sender: Sender,
     pub(super) registry: Registry,
@@ -102,7 +102,6 @@ pub(super) struct Deliverer {
     reader: Reader,
     books: Arc<Books>,
     shared: Arc<Shared>,
-    schedule: Schedule,
     lanes: Lanes,
     progress: Progress,
     /// Events finished before a restart, above the watermark from which it goes on.
@@ -140,8 +139,7 @@ impl Deliverer {
         let on_our_clock = |tried: &Tried| Tried { due_ms: tried.left(now_ms), ..tried.clone() };
         let tried = start.trying.iter().map(on_our_clock).collect();
         Self {
-            schedule: Schedule::new(&shared.settings),
-            lanes: Lanes::new(shared.settings.multi_event, tried),
+            lanes: Lanes::new(shared.config.get().hooks.multi_event, tried),
             progress: Progress::default(),
             suspended: start.suspended_since_ms.map(|since_ms| Suspended { since_ms, probe_at: 0 }),
             episodes: Episodes::new(start.suspended_since_ms.is_some()),
@@ -240,11 +238,12 @@ impl Deliverer {
                 self.books.never_found(end, found.lost);
                 self.say_lost(found.lost, end);
             }
+            let ordering = self.shared.config.get().hooks.ordering;
             for event in &found.events {
                 if self.start.is_done(event.number) {
                     self.progress.skip(event.number);
                 } else {
-                    self.lanes.push(LaneKey::of(event, self.shared.settings.ordering), event.number);
+                    self.lanes.push(LaneKey::of(event, ordering), event.number);
                     self.progress.take(event.number);
                     self.books.taken(1);
                 }
@@ -257,7 +256,7 @@ impl Deliverer {
     }
 
     fn drop_excess(&mut self) {
-        let most = self.shared.settings.queue_size;
+        let most = self.shared.config.get().hooks.queue_size;
         while self.progress.unfinished() > most
             && let Some(number) = self.lanes.drop_oldest()
         {
@@ -295,7 +294,7 @@ impl Deliverer {
             }
             return;
         }
-        while self.in_flight.len() < self.shared.settings.concurrency {
+        while self.in_flight.len() < self.shared.config.get().hooks.concurrency {
             let job = match self.progress.ranges() < MOST_RANGES {
                 true => self.lanes.next_job(),
                 false => self.lanes.oldest_job(),
@@ -426,7 +425,8 @@ impl Deliverer {
             return self.probe_failed(lane, &answered);
         }
         let asked = answered.retry_after.unwrap_or_default();
-        let wait = self.schedule.wait_after(failures, fastrand::f64()).map(|wait| wait.max(asked));
+        let wait = wait_after(&self.shared.config.get().hooks.retry_intervals, failures, fastrand::f64())
+            .map(|wait| wait.max(asked));
         debug!(hook.id = %self.hook.id, answer = %answered, failures, ?wait, "A callback failed");
         if let Some(wait) = wait {
             if self.episodes.failed(self.started.elapsed()) {
@@ -440,7 +440,7 @@ impl Deliverer {
             self.park(lane, &answered, events, lost);
             return Verdict::GoOn;
         }
-        if !self.hook.permanent && self.shared.settings.on_exhausted == OnExhausted::Remove {
+        if !self.is_permanent() && self.shared.config.get().hooks.on_exhausted == OnExhausted::Remove {
             warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, failures, "The hook is removed: no retry helped");
             return Verdict::GiveUp;
         }
@@ -477,18 +477,24 @@ impl Deliverer {
     }
 
     fn probe_failed(&mut self, lane: &LaneKey, answered: &Answered) -> Verdict {
-        let settings = &self.shared.settings;
+        let config = self.shared.config.get();
+        let settings = &config.hooks;
         let wait = spread(settings.permanent_interval_reset, fastrand::f64());
         let probe_at = self.after(wait.max(answered.retry_after.unwrap_or_default()));
         self.lanes.retry_at(lane, probe_at);
         let Some(suspended) = &mut self.suspended else { return Verdict::GoOn };
         suspended.probe_at = probe_at;
         let lasted = Duration::from_millis(clock::unix_ms().saturating_sub(suspended.since_ms));
-        if !self.hook.permanent && lasted > settings.suspend_for {
+        if !self.is_permanent() && lasted > settings.suspend_for {
             warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, "The hook is removed: its receiver did nothing but fail while suspended");
             return Verdict::GiveUp;
         }
         Verdict::GoOn
+    }
+
+    /// Whether the configuration names it: that may change while it is called.
+    fn is_permanent(&self) -> bool {
+        self.shared.registry.is_permanent(&self.hook.id)
     }
 
     fn probe_now(&mut self) {

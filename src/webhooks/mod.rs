@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::Current;
 use crate::delivery::sender::Sender;
 use crate::delivery::sender::Unusable;
 use crate::event::HookId;
@@ -43,9 +43,10 @@ impl Webhooks {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(config: &Config, registry: Registry) -> Result<Self, Unusable> {
+    pub fn new(current: &Current, registry: Registry) -> Result<Self, Unusable> {
+        let config = current.get();
         let shared = Shared {
-            settings: config.hooks.clone(),
+            config: current.clone(),
             builder: CallbackBuilder::new(&config.bbb, &config.hooks),
             sender: Sender::new(config.hooks.request_timeout, &[])?,
             registry,

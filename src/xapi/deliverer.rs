@@ -26,8 +26,8 @@ use crate::delivery::episode;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::retry::Answer;
-use crate::delivery::retry::Schedule;
 use crate::delivery::retry::spread;
+use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
 use crate::delivery::tally::tally;
 use crate::event::Event;
@@ -69,7 +69,6 @@ pub(super) struct Deliverer {
     books: Arc<Books>,
     learner: Learner,
     is_mapped: IsMapped,
-    schedule: Schedule,
     progress: Progress,
     /// Events finished before a restart, above the watermark from which it goes on.
     start: Cursor,
@@ -97,7 +96,6 @@ impl Deliverer {
         let now_ms = clock::unix_ms();
         let on_our_clock = |tried: &Tried| Tried { due_ms: tried.left(now_ms), ..tried.clone() };
         Self {
-            schedule: Schedule::new(&shared.settings),
             books: Arc::clone(reader.books()),
             tried: start.trying.iter().map(on_our_clock).collect(),
             learner: Learner::new(Arc::clone(&shared)),
@@ -242,7 +240,7 @@ impl Deliverer {
     }
 
     fn start_attempts(&mut self) {
-        let (now, most) = (self.now(), self.shared.settings.concurrency);
+        let (now, most) = (self.now(), self.shared.config.get().hooks.concurrency);
         let mut jobs = Vec::new();
         if !self.is_crowded() {
             for outlet in self.outlets.values_mut() {
@@ -344,7 +342,7 @@ impl Deliverer {
         self.note_news();
         let answer = answered.answer;
         let asked = answered.retry_after.unwrap_or_default();
-        let probe = spread(self.shared.settings.permanent_interval_reset, fastrand::f64()).max(asked);
+        let probe = spread(self.shared.config.get().hooks.permanent_interval_reset, fastrand::f64()).max(asked);
         let probe_at = self.after(probe);
         let Some(outlet) = self.outlets.get_mut(lrs) else { return };
         let failures = outlet.lanes.failed(lane);
@@ -352,7 +350,9 @@ impl Deliverer {
         if let Some(again) = &mut outlet.suspended {
             *again = probe_at;
             outlet.lanes.retry_at(lane, probe_at);
-        } else if let Some(wait) = self.schedule.wait_after(failures, fastrand::f64()) {
+        } else if let Some(wait) =
+            wait_after(&self.shared.config.get().hooks.retry_intervals, failures, fastrand::f64())
+        {
             if outlet.episodes.failed(self.started.elapsed()) {
                 warn!(host = lrs.host(), %answered, "This Learning Record Store does not take statements; they will be sent again");
             }

@@ -31,8 +31,7 @@ use tracing::warn;
 use uuid::Uuid;
 use uuid::uuid;
 
-use crate::config::Config;
-use crate::config::Hooks;
+use crate::config::Current;
 use crate::config::Secret;
 use crate::delivery::sender;
 use crate::delivery::sender::Sender;
@@ -78,7 +77,7 @@ struct Shared {
     sender: Sender,
     store: Arc<Store>,
     behind: Arc<WriteBehind>,
-    settings: Hooks,
+    config: Current,
     batch: usize,
     sweep_every: Duration,
     /// Statements that were not sent, because their meeting has no LRS.
@@ -96,7 +95,12 @@ impl Xapi {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(config: &Config, store: Arc<Store>, behind: Arc<WriteBehind>) -> Result<Option<Self>, sender::Unusable> {
+    pub fn new(
+        current: &Current,
+        store: Arc<Store>,
+        behind: Arc<WriteBehind>,
+    ) -> Result<Option<Self>, sender::Unusable> {
+        let config = current.get();
         let settings = &config.xapi;
         if !settings.enabled {
             return Ok(None);
@@ -132,7 +136,7 @@ impl Xapi {
             sender: Sender::new(settings.request_timeout, &authorities)?,
             store,
             behind,
-            settings: config.hooks.clone(),
+            config: current.clone(),
             batch: settings.batch_size,
             sweep_every: config.mappings.cleanup_interval,
             without_lrs: AtomicU64::new(0),

@@ -33,6 +33,7 @@ mod moody;
 mod pace;
 mod redirects;
 mod refusals;
+mod reload;
 mod replaying;
 mod stopping;
 mod stored;

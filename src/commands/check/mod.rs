@@ -114,7 +114,7 @@ impl Check {
 
     fn json(&self) -> Value {
         let settings = self.explained.settings.iter().map(|setting| {
-            let (key, value, from) = (show::key(&setting.way), &setting.value, &setting.from);
+            let (key, value, from) = (setting.key(), &setting.value, &setting.from);
             json!({"key": key, "value": value, "from": from})
         });
         let findings = self.findings.iter().map(|finding| {

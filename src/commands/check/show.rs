@@ -39,13 +39,6 @@ pub(super) fn yaml(settings: &[Setting]) -> String {
     text
 }
 
-/// The key as messages name it.
-pub(super) fn key(way: &[&str]) -> String {
-    let plain = |step: &str| step.chars().all(|c| c.is_alphanumeric() || c == '_');
-    let steps = way.iter().map(|step| if plain(step) { (*step).to_owned() } else { format!("{step:?}") });
-    steps.collect::<Vec<_>>().join(".")
-}
-
 /// JSON is YAML; texts are easier to read without quotes, where they need none.
 fn scalar_or_flow(value: &Value) -> String {
     match value {
@@ -90,6 +83,5 @@ mod tests {
             let found = way.iter().fold(&tree, |tree, step| &tree[*step]);
             assert_eq!(serde_json::to_value(found).unwrap(), value, "{text}");
         }
-        assert_eq!(key(&["modules", "../x.js", "g"]), "modules.\"../x.js\".g");
     }
 }

@@ -4,6 +4,7 @@ mod default_file;
 mod effective;
 mod every_key;
 mod layers;
+mod reload;
 mod rules;
 
 use std::path::PathBuf;
