@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: format, lints, documentation, tests, and the demo with the debug binary.
+# Checks everything: format, lints, documentation, tests, the demo with the debug binary, and the Debian package of it.
 # Stops at the first failure, with its exit status.
 # With --long it runs only the long tests instead, with the release build, and prints their figures.
 set -euo pipefail
@@ -29,4 +29,5 @@ run env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items 
 run cargo test --locked
 run cargo build --locked --bins --example demo
 run cargo run --quiet --locked --example demo
+run scripts/test-package.sh --debug
 say "All is well."

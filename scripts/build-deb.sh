@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the Debian package. Installs what is missing for that with apt, and says so.
 #
-#   scripts/build-deb.sh [--no-test] [--glibc VERSION]
+#   scripts/build-deb.sh [--no-test] [--glibc VERSION] [--debug]
 #
 # The package is target/package/bbb-webhooks_VERSION_ARCHITECTURE.deb.
 #
 #   --no-test        skips the tests
 #   --glibc VERSION  makes one for systems with an older glibc than 2.35: 2.31 for Ubuntu 20.04. The program is linked by zig, which
 #                    pip installs below target/
+#   --debug          packs the debug build, into target/package-debug/: to try the package, not to install it
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/prerequisites.sh
@@ -17,15 +18,19 @@ folder=$PWD/target/package
 while [ $# -gt 0 ]; do
     case $1 in
         --no-test)
-            export DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:+$DEB_BUILD_OPTIONS }nocheck"
-            export DEB_BUILD_PROFILES="${DEB_BUILD_PROFILES:+$DEB_BUILD_PROFILES }nocheck"
+            export DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-} nocheck"
+            export DEB_BUILD_PROFILES="${DEB_BUILD_PROFILES:-} nocheck"
+            ;;
+        --debug)
+            export DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-} noopt"
+            folder=$PWD/target/package-debug
             ;;
         --glibc)
             [[ ${2:-} =~ ^2\.[0-9]+$ ]] || fail "--glibc needs a version, as 2.31"
             export GLIBC=$2
             shift
             ;;
-        *) fail "Usage: $0 [--no-test] [--glibc VERSION]" ;;
+        *) fail "Usage: $0 [--no-test] [--glibc VERSION] [--debug]" ;;
     esac
     shift
 done
