@@ -15,6 +15,8 @@ if [[ ${1:-} == --long ]]; then
     exit
 fi
 
+need_promtool
+
 if cargo fmt --version >/dev/null 2>&1; then
     run cargo fmt --check
 else

@@ -73,3 +73,26 @@ need_packages() {
     as_root apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
 }
+
+# promtool, which tests hold against the metrics. It comes in Debian's package of a whole Prometheus, which nobody wants to be
+# started here: the package is not installed, the one file is taken out of it.
+need_promtool() {
+    local tools=$PWD/target/tools
+    export PATH=$PATH:$tools
+    if command -v promtool >/dev/null || [ "$(uname -s)" != Linux ]; then
+        return 0
+    fi
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+        say "Skipped: promtool, because there is no apt-get to fetch it (its package is prometheus)"
+        return 0
+    fi
+    say "Fetching promtool out of the package prometheus; it goes to target/tools, nothing is installed"
+    mkdir -p "$tools/package"
+    if ! (cd "$tools/package" && run apt-get download -q prometheus); then
+        as_root apt-get update -q
+        (cd "$tools/package" && run apt-get download -q prometheus)
+    fi
+    dpkg-deb --fsys-tarfile "$tools"/package/prometheus_*.deb | tar -x -C "$tools" --strip-components=3 ./usr/bin/promtool
+    rm -rf "$tools/package"
+    promtool --version >/dev/null || fail "$tools/promtool does not run"
+}

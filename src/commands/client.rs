@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,6 +17,7 @@ use crate::commands::answer::Answer;
 use crate::config;
 use crate::config::Config;
 use crate::config::Secret;
+use crate::delivery::sender;
 use crate::delivery::sender::root;
 
 /// How long the API may take: the daemon waits for Redis before it answers.
@@ -111,8 +113,11 @@ impl Client {
 pub(super) struct Prober(reqwest::Client);
 
 impl Prober {
-    pub(super) fn new(timeout: Duration) -> anyhow::Result<Self> {
+    /// One that gives each attempt `timeout`, and believes the authorities in a file beside those of the system.
+    pub(super) fn new(timeout: Duration, authorities: Option<&Path>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
+        let authorities = authorities.map(|file| sender::authorities(file).with_context(|| file.display().to_string()));
+        let http = http.tls_certs_merge(authorities.transpose()?.into_iter().flatten());
         Ok(Self(http.build().context("HTTPS cannot be set up; is the package ca-certificates installed?")?))
     }
 
@@ -123,16 +128,26 @@ impl Prober {
             Err(error) => Err(root(&error.without_url())),
         }
     }
+
+    /// The text at a URL, by GET; none if there is nothing to read.
+    pub(super) async fn text(&self, url: &str) -> Option<String> {
+        self.0.get(url).send().await.ok()?.text().await.ok()
+    }
 }
 
 /// The API's URL, up to `/hooks`, as it is reached from this machine.
 pub(super) fn address(config: &Config) -> String {
-    let host = match config.api.bind {
+    let address = SocketAddr::new(reached_at(config.api.bind), config.api.port);
+    format!("http://{address}{}", config.bbb.api_path)
+}
+
+/// Where this machine reaches what listens on an address.
+pub(super) fn reached_at(bind: IpAddr) -> IpAddr {
+    match bind {
         IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         address => address,
-    };
-    format!("http://{}{}", SocketAddr::new(host, config.api.port), config.bbb.api_path)
+    }
 }
 
 /// What to sign calls with: the strongest accepted, but SHA-256 rather than what few clients know.

@@ -165,3 +165,43 @@ async fn permanent_hooks_are_asked_only_online() {
     assert!(ended.stdout.contains("FAILED   permanent hooks"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
 }
+
+#[tokio::test]
+async fn the_port_of_the_metrics_is_looked_at_if_they_are_on() {
+    let port = free_port().to_string();
+    let mut lab = Lab::with(|daemon| daemon.env("PROM_ENABLED", "true").env("PROM_PORT", &port)).await;
+    let ended = lab.daemon.command(&["check"]).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
+    assert!(line(&ended, "metrics server").contains("held by the running daemon, at /metrics"), "{}", ended.stdout);
+    lab.daemon.terminate().await;
+    let ended = lab.daemon.command(&["check"]).await;
+    assert!(line(&ended, "metrics server").contains("is free"), "{}", ended.stdout);
+    let taken = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    std::thread::spawn(move || while taken.accept().is_ok() {});
+    let ended = lab.daemon.command(&["check"]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stdout.contains("FAILED   metrics server"), "{}", ended.stdout);
+    let setup = Daemon::on(&lab.redis).env("PROM_ENABLED", "true");
+    let same = setup.port().to_string();
+    let ended = setup.env("PROM_PORT", &same).command(&["check"]).await;
+    assert!(line(&ended, "metrics server").contains("is the API's too"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn the_learning_record_store_is_asked_only_online() {
+    let redis = Redis::start().await;
+    let receiver = Receiver::start().await;
+    let url = format!("http://ada:hush@{}", receiver.url("/lrs").trim_start_matches("http://"));
+    let with = |url: &str| Daemon::on(&redis).env("XAPI_ENABLED", "true").set("xapi.lrs.lrs_endpoint", url);
+    let ended = with(&url).command(&["check"]).await;
+    assert!(ended.stdout.contains("-        xAPI"), "{}", ended.stdout);
+    assert!(receiver.all().is_empty());
+    let ended = with(&url).command(&["check", "--online"]).await;
+    assert!(line(&ended, "xAPI").contains("there, status 200"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
+    let ended = with(&format!("http://127.0.0.1:{}/", free_port())).command(&["check", "--online"]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stdout.contains("FAILED   xAPI"), "{}", ended.stdout);
+    let ended = with(&url).set("xapi.lrs.caFile", "/nowhere.pem").command(&["check", "--online"]).await;
+    assert!(line(&ended, "xAPI").contains("/nowhere.pem"), "{}", ended.stdout);
+}

@@ -42,7 +42,9 @@ async fn sick_receivers_do_not_delay_a_healthy_one() {
     let took = requests[199].at - requests[0].at;
     assert!(took < Duration::from_secs(10), "{took:?}");
     for path in sick {
-        assert!((1..=4).contains(&lab.receiver.count(path)), "{path} is stuck: {}", lab.receiver.count(path));
+        // Once per meeting. What breaks a connection that was kept after a callback to the healthy hook is sent once more.
+        let most = if ["/closes", "/resets"].contains(&path) { 8 } else { 4 };
+        assert!((1..=most).contains(&lab.receiver.count(path)), "{path} is stuck: {}", lab.receiver.count(path));
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::io::Write;
+use std::process::Command;
+use std::process::Stdio;
 
 use crate::harness::Lab;
 use crate::harness::Meeting;
@@ -175,4 +179,68 @@ async fn a_redis_that_is_away_shows() {
     until("the subscription is lost", async || Scrape::of(port).await.value("bbb_webhooks_subscribed") < 0.5).await;
     lab.redis.start_again().await;
     until("it is well again", async || Scrape::of(port).await.value("bbb_webhooks_degraded") < 0.5).await;
+}
+
+/// The Node daemon's names, which dashboards know: whatever Prometheus's tool thinks of them, they stay.
+const OLD_NAMES: [&str; 9] = [
+    "bbb_webhooks_module_status",
+    "bbb_webhooks_event_process_failures",
+    "bbb_webhooks_event_dispatch_failures",
+    "bbb_webhooks_meeting_mappings",
+    "bbb_webhooks_user_mappings",
+    "bbb_webhooks_out_hooks_api_requests",
+    "bbb_webhooks_out_hooks_registered_hooks",
+    "bbb_webhooks_out_hooks_hook_failures",
+    "bbb_webhooks_out_hooks_processed_events",
+];
+
+/// What `promtool check metrics` says of a scrape, line by line; none where it is not installed, which is no excuse in CI.
+fn promtool(scrape: &str) -> Option<Vec<String>> {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "promtool is not installed: see scripts/prerequisites.sh"
+            );
+            eprintln!("SKIPPED: promtool is not installed (Debian's package prometheus has it; ./test.sh fetches it)");
+            return None;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    child.stdin.take().unwrap().write_all(scrape.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    // 3 says that it can be read, with remarks.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}: {said}\n{scrape}", output.status);
+    Some(said.lines().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn prometheus_own_tool_reads_it_and_remarks_on_nothing_but_old_names() {
+    let (lab, port) =
+        lab(|daemon| daemon.env("PROM_COLLECT_DEFAULT_METRICS", "true").set("hooks.retryIntervals", vec![50_u64; 500]))
+            .await;
+    // A host and a path that are not plain, and everything that has a label.
+    lab.hook("/good/\"quoted\"%20%C3%A9?token=x", &[]).await;
+    lab.hook("/bad", &[]).await;
+    lab.receiver.answer("/bad", [Reply::status(500)]);
+    lab.daemon.raw_get("/bigbluebutton/api/hooks/list").await;
+    let meeting = Meeting::new("math-101");
+    lab.redis.publish_all(&[meeting.created(), meeting.joined("ada")]).await;
+    let scrape = eventually("deliveries and failures are counted", async || {
+        let scrape = Scrape::of(port).await;
+        let counted = |name: &str| !scrape.with(name).is_empty();
+        (counted("processed_events{") && counted("hook_failures{")).then_some(scrape)
+    })
+    .await;
+    let Some(remarks) = promtool(&scrape.text) else { return };
+    for remark in &remarks {
+        assert!(OLD_NAMES.iter().any(|name| remark.starts_with(&format!("{name} "))), "{remark}");
+    }
+    assert!(!remarks.is_empty(), "it looks: the old names lack _total");
+    let broken = promtool("bbb_webhooks_new 1\nbbb_webhooks_new_bytes_total 1\n").unwrap();
+    assert!(broken.iter().any(|remark| remark.contains("bbb_webhooks_new ")), "{broken:?}");
 }

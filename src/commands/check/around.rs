@@ -1,6 +1,7 @@
-//! What is around the daemon: Redis, the API's port, receivers.
+//! What is around the daemon: Redis, the ports of the API and the metrics, receivers.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::commands::client::Prober;
 use crate::config::Config;
 use crate::config::Input;
 use crate::config::RedisServer;
+use crate::config::Xapi;
 use crate::config::masked_url;
 use crate::connection;
 use crate::connection::Connection;
@@ -31,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const EVENTS: &str = "Redis, events";
 const HOOKS: &str = "Redis, hooks";
 const API: &str = "API";
+const METRICS: &str = "metrics server";
+const LRS: &str = "xAPI";
 const PERMANENT: &str = "permanent hooks";
 
 /// Looks at all of it.
@@ -38,7 +42,9 @@ pub(super) async fn look(config: &Config, online: bool) -> Vec<Finding> {
     let (events, hooks, api) = tokio::join!(events(&config.input), hooks(&config.redis), api(config));
     let mut findings = vec![events, hooks];
     findings.extend(api);
+    findings.extend(metrics(config).await);
     findings.extend(permanent(config, online).await);
+    findings.extend(lrs(&config.xapi, online).await);
     findings
 }
 
@@ -130,7 +136,7 @@ fn said(error: &RedisError) -> String {
 /// The port: free, or held by the daemon; then it has to take what this configuration signs.
 async fn api(config: &Config) -> Vec<Finding> {
     let (bind, port) = (config.api.bind, config.api.port);
-    let address = std::net::SocketAddr::new(bind, port);
+    let address = SocketAddr::new(bind, port);
     let finding = |grade, text: String| vec![Finding::new(API, grade, text)];
     match TcpListener::bind(address) {
         Ok(_) => return finding(Grade::Well, format!("{address} is free: no daemon runs")),
@@ -158,6 +164,55 @@ async fn api(config: &Config) -> Vec<Finding> {
     }
 }
 
+/// The port of the metrics: free, or held by the daemon.
+async fn metrics(config: &Config) -> Option<Finding> {
+    let settings = config.metrics.enabled.then_some(&config.metrics)?;
+    let address = SocketAddr::new(settings.bind, settings.port);
+    let finding = |grade, text| Some(Finding::new(METRICS, grade, text));
+    if address == SocketAddr::new(config.api.bind, config.api.port) {
+        return finding(Grade::Failed, format!("{address} is the API's too: change server.port or prometheus.port"));
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => return finding(Grade::Well, format!("{address} is free: no daemon serves metrics there")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+        Err(error) => return finding(Grade::Failed, format!("{address} cannot be listened on: {error}")),
+    }
+    let reached = SocketAddr::new(client::reached_at(settings.bind), settings.port);
+    let text = match Prober::new(PATIENCE, None) {
+        Ok(prober) => prober.text(&format!("http://{reached}{}", settings.path)).await,
+        Err(error) => return finding(Grade::Failed, format!("{error:#}")),
+    };
+    match text {
+        Some(text) if text.contains("bbb_webhooks_subscribed") => {
+            finding(Grade::Well, format!("{address} is held by the running daemon, at {}", settings.path))
+        }
+        _ => finding(
+            Grade::Failed,
+            format!(
+                "{address} is held by another program, or has no metrics at {}: see prometheus.port",
+                settings.path
+            ),
+        ),
+    }
+}
+
+/// The Learning Record Store of the configuration. What it thinks of the credentials shows only when statements come.
+async fn lrs(settings: &Xapi, online: bool) -> Option<Finding> {
+    let url = settings.lrs_endpoint.as_deref().filter(|_| settings.enabled)?;
+    let shown = masked_url(url);
+    if !online {
+        return Some(Finding::new(LRS, Grade::Skipped, format!("{shown}; --online asks whether it is there")));
+    }
+    let asked = match Prober::new(settings.request_timeout, settings.ca_file.as_deref()) {
+        Ok(prober) => prober.probe(url).await,
+        Err(error) => Err(format!("{error:#}")),
+    };
+    Some(match asked {
+        Ok(status) => Finding::new(LRS, Grade::Well, format!("{shown}: there, status {status} to HEAD")),
+        Err(why) => Finding::new(LRS, Grade::Failed, format!("{shown}: {why}")),
+    })
+}
+
 async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
     let hooks = &config.hooks.permanent;
     if hooks.is_empty() {
@@ -167,7 +222,7 @@ async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
         let text = format!("{} configured; --online asks whether they are there", hooks.len());
         return vec![Finding::new(PERMANENT, Grade::Skipped, text)];
     }
-    let prober = match Prober::new(config.hooks.request_timeout) {
+    let prober = match Prober::new(config.hooks.request_timeout, None) {
         Ok(prober) => prober,
         Err(error) => return vec![Finding::new(PERMANENT, Grade::Failed, format!("{error:#}"))],
     };
