@@ -32,7 +32,12 @@ gpg --list-secret-keys "$key" >/dev/null 2>&1 ||
 # Each suite has packages of its own: for two of them, a package may have been built in two ways.
 pool=pool/$suite
 run mkdir -p "$folder/$pool"
-run cp -- "$@" "$folder/$pool/"
+for package in "$@"; do
+    # By this name apt-ftparchive knows the architecture.
+    # shellcheck disable=SC2016
+    name=$(dpkg-deb --show --showformat='${Package}_${Version}_${Architecture}.deb' "$package" | sed 's/_[0-9]*:/_/')
+    run cp -- "$package" "$folder/$pool/$name"
+done
 cd "$folder"
 
 rm -rf "dists/$suite"
