@@ -9,6 +9,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 need_rust
 need_packages
+# The examples in the documents are run, in their languages; the alert rules are checked and tested.
+need_commands curl:curl node:nodejs openssl:openssl php:php-cli promtool:prometheus python3:python3
+export NEED_EVERY_LANGUAGE=1
 
 if [[ ${1:-} == --long ]]; then
     run cargo test --release --locked --test it -- --ignored --nocapture --test-threads=1

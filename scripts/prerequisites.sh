@@ -49,10 +49,7 @@ need_debian_packages() {
     for name in "$@"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    say "Installing what is missing: ${missing[*]}"
-    as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
 # The packages that a build and a private Redis need; only those that are missing are installed.
@@ -62,16 +59,33 @@ need_packages() {
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
     [ ${#packages[@]} -gt 0 ] || return 0
-    command -v apt-get >/dev/null || fail "Missing, and there is no apt-get to install them: ${packages[*]}"
-    say "Installing what is missing: ${packages[*]}"
     case " ${packages[*]} " in
         *" redis-server "*)
             say "(The package may start a Redis of its own on port 6379. It is not used here: every Redis that is used"
             say "is started for the purpose, on a free port, and stopped again.)"
             ;;
     esac
+    install_packages "${packages[@]}"
+}
+
+# Further commands, each given as COMMAND:PACKAGE; only the packages of those that are missing are installed.
+need_commands() {
+    local each packages=()
+    for each in "$@"; do
+        command -v "${each%%:*}" >/dev/null || packages+=("${each#*:}")
+    done
+    [ ${#packages[@]} -gt 0 ] || return 0
+    case " ${packages[*]} " in
+        *" prometheus "*) say "(The package may start a Prometheus on port 9090. It is not used here, only its promtool.)" ;;
+    esac
+    install_packages "${packages[@]}"
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || fail "Missing, and there is no apt-get to install them: $*"
+    say "Installing what is missing: $*"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
 # promtool, which tests hold against the metrics. It comes in Debian's package of a whole Prometheus, which nobody wants to be

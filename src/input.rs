@@ -5,6 +5,7 @@
 //! it is made and subscribed anew, for ever. What is published meanwhile is lost to everyone who listens to Redis; it is
 //! said how long that was.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,13 +121,24 @@ pub struct Input {
     client: Client,
     channels: Vec<String>,
     patterns: Vec<String>,
-    worth_queueing: fn(&[u8]) -> bool,
+    worth_queueing: Worth,
     queue: UnboundedSender<Queued>,
     room: Arc<Semaphore>,
     /// Messages dropped since the queue was last found with room.
     dropped: u64,
     tried: watch::Sender<bool>,
     intake: Arc<Intake>,
+}
+
+type Test = dyn Fn(&[u8]) -> bool + Send + Sync;
+
+/// Which messages are worth queueing.
+struct Worth(Box<Test>);
+
+impl fmt::Debug for Worth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worth")
+    }
 }
 
 /// How a session ended.
@@ -148,7 +160,7 @@ impl Input {
     pub fn new(
         client: Client,
         channels: &[String],
-        worth_queueing: fn(&[u8]) -> bool,
+        worth_queueing: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
     ) -> (Self, Queue, watch::Receiver<bool>) {
         let (queue, messages) = unbounded_channel();
         let (tried, first_try) = watch::channel(false);
@@ -157,7 +169,17 @@ impl Input {
         let intake = Arc::<Intake>::default();
         let counted = Arc::clone(&intake);
         (
-            Self { client, channels, patterns, worth_queueing, queue, room, dropped: 0, tried, intake: counted },
+            Self {
+                client,
+                channels,
+                patterns,
+                worth_queueing: Worth(Box::new(worth_queueing)),
+                queue,
+                room,
+                dropped: 0,
+                tried,
+                intake: counted,
+            },
             Queue { messages, skip_until: None, intake },
             first_try,
         )
@@ -277,7 +299,7 @@ impl Input {
         }
         let payload = message.get_payload_bytes();
         self.intake.received.one_more();
-        if !(self.worth_queueing)(payload) {
+        if !(self.worth_queueing.0)(payload) {
             self.intake.ignored.one_more();
             return;
         }

@@ -19,7 +19,7 @@ use crate::event::MappedEvent;
 use crate::event::RawMessage;
 use crate::input::Queue;
 use crate::journal::Journal;
-use crate::mapper;
+use crate::mapper::Mapper;
 use crate::mapper::NotMapped;
 use crate::pulse::Pulse;
 use crate::state::State;
@@ -49,6 +49,7 @@ pub fn restore(stored: StoredMappings, random: fastrand::Rng, now_ms: u64) -> St
 /// Maps what comes in until the queue ends.
 pub async fn run(
     mut queue: Queue,
+    mapper: &Mapper,
     state: &Mutex<State>,
     journal: &Journal,
     behind: &WriteBehind,
@@ -68,7 +69,7 @@ pub async fn run(
                 let waiting = std::iter::from_fn(|| queue.next_now()).take(BATCH - 1);
                 let messages = std::iter::once(message).chain(waiting);
                 let mut state = lock(state);
-                let events = messages.flat_map(|message| events_of(&message, &mut state, now_ms, &intake)).collect();
+                let events = messages.flat_map(|message| events_of(&message, mapper, &mut state, now_ms, &intake)).collect();
                 show(&state, &intake);
                 behind.changed(state.take_changes());
                 journal.append(events, now_ms);
@@ -102,8 +103,14 @@ fn show(state: &State, intake: &Intake) {
     intake.users.set(users);
 }
 
-fn events_of(message: &RawMessage, state: &mut State, now_ms: u64, intake: &Intake) -> Vec<MappedEvent> {
-    let mapped = mapper::map(message, state, now_ms);
+fn events_of(
+    message: &RawMessage,
+    mapper: &Mapper,
+    state: &mut State,
+    now_ms: u64,
+    intake: &Intake,
+) -> Vec<MappedEvent> {
+    let mapped = mapper.map(message, state, now_ms);
     match &mapped {
         Ok(_) => intake.mapped.one_more(),
         Err(NotMapped::NotJson) => intake.unparseable.one_more(),

@@ -91,10 +91,12 @@ const ROOMS: &[Room] = &[
         &["cli", "clock", "config", "connection", "event", "input", "mapper", "processor", "state", "store"],
         &["fastrand", "redis", "std::fs", "tokio", "tokio_util"],
     ),
+    room("commands::explain", &["event", "mapper"], &[]),
     room("commands::pages", &["cli"], &["std::fs"]),
     room("commands::receive", &["cli", "clock", "config", "webhooks"], &["axum", "tokio"]),
     room("commands::sign", &["checksum", "cli", "config", "webhooks"], &["std::fs"]),
-    room("config", &["checksum"], &["std::fs", "std::net"]),
+    // knows which events are built in, and what describes others
+    room("config", &["checksum", "mapper"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "std::time::SystemTime", "tracing"]),
     // tells over a socket

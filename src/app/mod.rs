@@ -4,6 +4,7 @@ mod recall;
 mod reload;
 mod tasks;
 
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,8 @@ use crate::input::Input;
 use crate::journal::Committer;
 use crate::journal::Journal;
 use crate::logging::Logging;
-use crate::mapper;
 use crate::mapper::Look;
+use crate::mapper::Mapper;
 use crate::metrics;
 use crate::processor;
 use crate::pulse::Pulse;
@@ -129,6 +130,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Whether it was started by hand.
+    on_terminal: bool,
 }
 
 impl Signals {
@@ -138,13 +141,18 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            on_terminal: std::io::stdin().is_terminal(),
         })
     }
 
     async fn next(&mut self) -> Told {
         tokio::select! {
             signal = first(&mut self.terminate, &mut self.interrupt) => Told::Stop(signal),
-            _ = self.hangup.recv() => Told::Reload,
+            // Who closes the terminal does not ask for a reload.
+            _ = self.hangup.recv() => match self.on_terminal && !std::io::stdin().is_terminal() {
+                true => Told::Stop("SIGHUP, and the terminal is gone"),
+                false => Told::Reload,
+            },
         }
     }
 
@@ -224,8 +232,11 @@ impl App {
 
         // First of all, and before Redis is asked for anything: what is published meanwhile waits in the queue.
         let client = connection::client(&config.input.redis).context("the Redis server to listen to")?;
-        let (input, mut queue, first_try) =
-            Input::new(client, &config.input.channels, |message| mapper::look(message) != Look::Unknown);
+        let mapper = Mapper::new(&config.events);
+        let (input, mut queue, first_try) = {
+            let mapper = mapper.clone();
+            Input::new(client, &config.input.channels, move |message| mapper.look(message) != Look::Unknown)
+        };
         let intake = Arc::clone(queue.intake());
         tasks.spawn(INPUT, input.run(stops.input.clone()));
 
@@ -280,7 +291,7 @@ impl App {
                     () = stop.cancelled() => return,
                 };
                 queue.skip_until(others_until);
-                processor::run(queue, &state, &journal, &behind, &config.mappings, &pulse).await;
+                processor::run(queue, &mapper, &state, &journal, &behind, &config.mappings, &pulse).await;
             });
         }
 

@@ -14,6 +14,9 @@ pub struct Events {
     /// Messages as BigBlueButton publishes them, instead of the events made of them; those too of which none is made.
     #[arg(long)]
     pub raw: bool,
+    /// For each message, what maps it and what was found in it; those too that nobody maps.
+    #[arg(long, conflicts_with = "raw")]
+    pub explain: bool,
     /// Only those with one of these ids, such as user-joined, with commas between them.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub event: Vec<String>,

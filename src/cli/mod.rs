@@ -68,7 +68,8 @@ waited for more than five minutes, or events are parked.")]
 Examples:
   bbb-webhooks events                                       (what hooks would get)
   bbb-webhooks events --meeting math-101 --event user-joined,user-left
-  bbb-webhooks events --raw --output messages.jsonl         (all that is published, into a file too)")]
+  bbb-webhooks events --raw --output messages.jsonl         (all that is published, into a file too)
+  bbb-webhooks events --explain --message LockSettingsInMeetingChangedEvtMsg")]
     Events(Events),
     /// Receive callbacks here and look at them, until Ctrl-C: for development.
     ///

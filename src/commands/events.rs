@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli;
 use crate::clock;
 use crate::commands::exact_time;
+use crate::commands::explain::explained;
 use crate::commands::name;
 use crate::commands::say;
 use crate::commands::told_to_stop;
@@ -25,8 +26,8 @@ use crate::connection::Connection;
 use crate::event::MappedEvent;
 use crate::event::RawMessage;
 use crate::input::Input;
-use crate::mapper;
 use crate::mapper::Look;
+use crate::mapper::Mapper;
 use crate::processor;
 use crate::state::State;
 use crate::store::Store;
@@ -43,13 +44,16 @@ pub async fn events(config: &Config, asked: &cli::Events) -> anyhow::Result<()> 
     let server = connection::display(&client);
     let ping: redis::RedisResult<()> = Connection::new(client.clone()).run(redis::pipe().ping().ignore()).await;
     ping.with_context(|| format!("Redis at {server} cannot be listened to"))?;
-    let worth = if asked.raw { |_: &[u8]| true } else { |message: &[u8]| mapper::look(message) == Look::Known };
-    let (input, mut queue, mut subscribed) = Input::new(client, &config.input.channels, worth);
+    let mapper = Mapper::new(&config.events);
+    let (input, mut queue, mut subscribed) = {
+        let (mapper, all) = (mapper.clone(), asked.raw || asked.explain);
+        Input::new(client, &config.input.channels, move |message| all || mapper.look(message) == Look::Known)
+    };
     let stop = CancellationToken::new();
     let listening = tokio::spawn(input.run(stop.clone()));
     // As the daemon does: what is published while the state is read waits in the queue.
     let _ = subscribed.wait_for(|tried| *tried).await;
-    let mut follower = Follower { asked, state: restored(config).await, file };
+    let mut follower = Follower { asked, mapper, state: restored(config).await, file };
     eprintln!("Listening on {} channels of {server}; Ctrl-C ends it.", config.input.channels.len());
     let printing = async {
         while let Some(message) = queue.next().await {
@@ -89,6 +93,7 @@ fn open(path: &Path) -> anyhow::Result<File> {
 /// Follows messages, and prints what passes the filters.
 struct Follower<'a> {
     asked: &'a cli::Events,
+    mapper: Mapper,
     state: State,
     file: Option<(&'a Path, File)>,
 }
@@ -98,12 +103,14 @@ struct Line {
     name: String,
     meeting: Option<String>,
     json: String,
+    /// Lines for a person to read, instead of the JSON.
+    text: Option<String>,
 }
 
 impl Follower<'_> {
     /// Whether somebody still reads.
     fn take(&mut self, message: &RawMessage, now_ms: u64) -> anyhow::Result<bool> {
-        for line in lines(message, self.asked, &mut self.state, now_ms) {
+        for line in lines(message, self.asked, &self.mapper, &mut self.state, now_ms) {
             if let Some((path, file)) = &mut self.file {
                 writeln!(file, "{}", line.json).with_context(|| format!("{} cannot be written", path.display()))?;
             }
@@ -111,7 +118,10 @@ impl Follower<'_> {
                 true => line.json,
                 false => {
                     let (meeting, time) = (line.meeting.as_deref().unwrap_or("-"), exact_time(now_ms));
-                    format!("{time}  {:<28}  {meeting:<20}  {}", line.name, line.json)
+                    match line.text {
+                        Some(text) => format!("{time}  {}  {meeting}\n{text}", line.name),
+                        None => format!("{time}  {:<28}  {meeting:<20}  {}", line.name, line.json),
+                    }
                 }
             };
             if !say(&text) {
@@ -123,13 +133,16 @@ impl Follower<'_> {
 }
 
 /// What a message comes to, past the filters. The state follows, whatever passes.
-fn lines(message: &RawMessage, asked: &cli::Events, state: &mut State, now_ms: u64) -> Vec<Line> {
+fn lines(message: &RawMessage, asked: &cli::Events, mapper: &Mapper, state: &mut State, now_ms: u64) -> Vec<Line> {
     let text = String::from_utf8_lossy(&message.bytes);
     let tree: Value = serde_json::from_str(&text).unwrap_or_default();
     let name = name(&tree).unwrap_or("-");
     // Before and after: an event may begin a meeting, or end it.
-    let before = asked.raw.then(|| meeting_of(&tree, state)).flatten();
-    let events = mapper::map(message, state, now_ms).unwrap_or_default();
+    let whole = asked.raw || asked.explain;
+    let before = whole.then(|| meeting_of(&tree, state)).flatten();
+    let mapped = mapper.map(message, state, now_ms);
+    let explanation = asked.explain.then(|| explained(mapper.explain(message), &mapped));
+    let events = mapped.unwrap_or_default();
     if !asked.message.is_empty() && !asked.message.iter().any(|wanted| wanted == name) {
         return Vec::new();
     }
@@ -138,15 +151,24 @@ fn lines(message: &RawMessage, asked: &cli::Events, state: &mut State, now_ms: u
     };
     let meeting_passes = |meeting: Option<&str>| asked.meeting.as_deref().is_none_or(|wanted| meeting == Some(wanted));
     let meeting = |event: &MappedEvent| event.external_meeting.as_ref().map(|id| id.as_str().to_owned());
-    if asked.raw {
+    if whole {
         let meeting = events.iter().find_map(meeting).or(before).or_else(|| meeting_of(&tree, state));
         let wanted = asked.event.is_empty() || events.iter().any(id_passes);
-        let line = Line { name: name.to_owned(), json: one_line(&text, &tree), meeting };
+        let (text, json) = match explanation {
+            Some(explanation) => (Some(explanation.text()), explanation.json(name, meeting.as_deref()).to_string()),
+            None => (None, one_line(&text, &tree)),
+        };
+        let line = Line { name: name.to_owned(), meeting, json, text };
         return Some(line).filter(|line| wanted && meeting_passes(line.meeting.as_deref())).into_iter().collect();
     }
     let passing = events.iter().filter(|event| id_passes(event) && meeting_passes(meeting(event).as_deref()));
     passing
-        .map(|event| Line { name: event.id.to_string(), meeting: meeting(event), json: event.json.to_string() })
+        .map(|event| Line {
+            name: event.id.to_string(),
+            meeting: meeting(event),
+            json: event.json.to_string(),
+            text: None,
+        })
         .collect()
 }
 
@@ -191,7 +213,8 @@ mod tests {
             message("MeetingDestroyedEvtMsg", "-", &json!({"meetingId": "int"})),
             RawMessage { bytes: "no JSON".into() },
         ];
-        let lines = messages.iter().flat_map(|message| lines(message, asked, &mut state, 7));
+        let mapper = Mapper::default();
+        let lines = messages.iter().flat_map(|message| lines(message, asked, &mapper, &mut state, 7));
         lines.map(|line| (line.name, line.meeting)).collect()
     }
 

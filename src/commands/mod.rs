@@ -5,6 +5,7 @@ mod answer;
 pub mod check;
 mod client;
 mod events;
+mod explain;
 mod hooks;
 mod pages;
 mod parked;

@@ -113,7 +113,7 @@ pub(super) fn settings(config: &Config, settings: &Settings, sources: &Sources) 
     shown.extend(redis(config, |key| settings.contains_key(key).then(|| from(key)).filter(|from| from != "default")));
     // What belongs together stands together.
     let sections: BTreeSet<_> = shown.iter().map(|setting| setting.way[0]).collect();
-    let order = ["bbb", "server", "hooks", "redis", "mappings", "log", "prometheus", "xapi"];
+    let order = ["bbb", "server", "hooks", "events", "redis", "mappings", "log", "prometheus", "xapi"];
     let rank = |section: &str| order.iter().position(|known| *known == section).unwrap_or(order.len());
     debug_assert!(sections.iter().all(|section| *section == "modules" || order.contains(section)));
     let module = |setting: &Setting| keys::MODULES.iter().position(|name| setting.way.get(1) == Some(name));
@@ -189,7 +189,7 @@ pub fn masked_url(url: &str) -> String {
 /// The value of a key, by its canonical name; none for keys that say nothing here.
 fn value(config: &Config, key: &str) -> Option<Value> {
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let Config { bbb, api, hooks, input, keys, mappings, log, metrics, xapi, .. } = config;
+    let Config { bbb, api, hooks, input, events, keys, mappings, log, metrics, xapi, .. } = config;
     let secret = |set: bool| if set { MASK } else { "" };
     Some(match key {
         "bbb.serverDomain" => json!(bbb.server_domain),
@@ -232,6 +232,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             Ordering::None => "none",
         }),
         "hooks.concurrency" => json!(hooks.concurrency),
+        "events" => events.iter().map(crate::mapper::ConfiguredEvent::to_json).collect(),
         "input.channels" => json!(input.channels),
         "redis.keys.hooks" => json!(keys.hooks),
         "redis.keys.hookPrefix" => json!(keys.hook_prefix),

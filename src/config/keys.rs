@@ -72,6 +72,21 @@ fn expand(way: &'static str) -> Vec<&'static str> {
     steps
 }
 
+/// The names of one key, for documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNames {
+    /// Every way to it in a file, step by step; the strongest first.
+    pub ways: Vec<Vec<&'static str>>,
+    /// Its environment variable.
+    pub variable: Option<&'static str>,
+}
+
+/// The names of every key.
+#[must_use]
+pub fn key_names() -> Vec<KeyNames> {
+    ROWS.iter().map(|row| KeyNames { ways: row.ways().collect(), variable: row.variable }).collect()
+}
+
 /// Every key.
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -102,6 +117,8 @@ pub(super) const ROWS: &[Row] = &[
     row("hooks.idFormat", &["hooks.idFormat"], &["W.idFormat"]),
     row("hooks.ordering", &["hooks.ordering"], &["W.ordering"]),
     row("hooks.concurrency", &["hooks.concurrency"], &["W.concurrency"]),
+
+    row("events", &["events"], &[]),
 
     row("input.channels", &["hooks.channels"], &["I.redis.inboundChannels"]),
     row("input.redis.host", &[], &["I.redis.host"]).variable("REDIS_HOST").private(),

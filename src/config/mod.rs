@@ -8,8 +8,8 @@
 //! files      which layers there are, and what they say
 //! dialects   each layer's v2 and v3 keys -> canonical keys, by the table in keys
 //! merge      the strongest word on each key
-//! resolve    canonical keys -> Config, by the readers in values; redis_server and identity (with bigbluebutton)
-//!            are its two longer stories
+//! resolve    canonical keys -> Config, by the readers in values; redis_server, events and identity (with bigbluebutton)
+//!            are its longer stories
 //! ```
 //!
 //! Beside them, `origin` knows where a value came from, `report` collects what came up, `effective` shows the outcome to
@@ -20,6 +20,7 @@
 mod bigbluebutton;
 mod dialects;
 mod effective;
+mod events;
 mod files;
 mod identity;
 mod keys;
@@ -40,11 +41,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
+use crate::mapper::ConfiguredEvent;
 
 pub use self::effective::Explained;
 pub use self::effective::Setting;
 pub use self::effective::masked_url;
 pub use self::identity::Agreement;
+pub use self::keys::KeyNames;
+pub use self::keys::key_names;
 pub use self::reload::Change;
 pub use self::reload::Current;
 pub use self::report::Error;
@@ -106,6 +110,9 @@ pub struct Config {
     pub hooks: Hooks,
     /// Where BigBlueButton publishes.
     pub input: Input,
+    /// Events that are mapped beside the built-in ones, and additions to those: a list of `{message, id, meeting, user,
+    /// attributes, override}`. Default none. Key `events`.
+    pub events: Vec<ConfiguredEvent>,
     /// Where hooks and mappings are kept. Keys `redis.*`, and over them `modules."../db/redis/index.js".config.*` (or
     /// `.config.redis.*`).
     pub redis: RedisServer,

@@ -9,7 +9,8 @@ use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
     Api, Bbb, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogFormat, LogLevel, Mappings,
-    Metrics, OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, identity, redis_server,
+    Metrics, OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, events, identity,
+    redis_server,
 };
 use crate::checksum::Algorithm;
 
@@ -45,6 +46,7 @@ pub(super) fn resolve(settings: &Settings, sources: &Sources, report: &mut Repor
         api: from.api(),
         hooks: from.hooks(),
         input: from.input(),
+        events: from.read("events", Vec::new(), events::events),
         redis: redis_server::read(&mut from, "store.redis"),
         keys: from.keys(),
         mappings: Mappings {

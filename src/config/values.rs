@@ -215,6 +215,11 @@ pub(super) fn texts(found: &Found) -> Reading<Vec<String>> {
 
 /// The entry `key` of a mapping; none if it is missing or `null`.
 pub(super) fn entry(found: &Found, key: &str) -> Option<Found> {
-    let value = found.value.as_mapping()?.get(key).filter(|value| !value.is_null())?;
-    Some(found.inner(value.clone(), found.place.key(key)))
+    Some(member(found, key)).filter(|found| !found.value.is_null())
+}
+
+/// The entry `key` of a mapping; `null` if it is missing.
+pub(super) fn member(found: &Found, key: &str) -> Found {
+    let value = found.value.as_mapping().and_then(|mapping| mapping.get(key)).cloned();
+    found.inner(value.unwrap_or_default(), found.place.key(key))
 }

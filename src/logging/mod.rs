@@ -1,6 +1,6 @@
 //! The log: what `tracing` is told goes to standard output, to a file, or to both.
 //!
-//! [`format`] has the three forms of a line; which one goes where depends on who is going to read it.
+//! [`mod@format`] has the three forms of a line; which one goes where depends on who is going to read it.
 
 mod file;
 mod format;

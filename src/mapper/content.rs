@@ -88,3 +88,22 @@ fn of_header_user(
     let attributes = meeting_attributes(&meeting, state).group("user", user).group(key, content);
     Some(vec![Draft::new(id, meeting, state, attributes)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn who_answers_a_poll_is_who_stands_in_the_header() {
+        let body = json!({"core": {
+            "header": {"meetingId": "int", "userId": "w_header"},
+            "body": {"pollId": "p", "userId": "w_body", "answerIds": [1]},
+        }});
+        let message = Message { body: &body, ids: &["poll-responded"], now_ms: 7 };
+        let drafts = poll_responded(&message, &mut State::new(fastrand::Rng::with_seed(1))).expect("an event");
+        let event = drafts.into_iter().next().map(|draft| draft.finish(crate::event::RawForm::Mapped, 7));
+        let json = event.expect("one event").json;
+        assert!(json.contains(r#""internal-user-id":"w_header""#) && !json.contains("w_body"), "{json}");
+    }
+}

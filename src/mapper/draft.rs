@@ -90,6 +90,18 @@ impl Draft {
         }
     }
 
+    /// An event that the configuration adds; it may be about no meeting.
+    pub(super) fn configured(
+        id: EventId,
+        meeting: Option<InternalMeetingId>,
+        state: &State,
+        attributes: Attributes,
+    ) -> Self {
+        let external_meeting =
+            meeting.as_ref().and_then(|meeting| state.external_meeting_id(meeting.as_str())).cloned();
+        Self { id, meeting, external_meeting, body: Body::Attributes(attributes.0, None), made_up: false }
+    }
+
     /// An event that was published in its mapped form.
     pub(super) fn whole(
         id: EventId,
@@ -112,6 +124,13 @@ impl Draft {
             *time = ts.cloned();
         }
         self
+    }
+
+    /// Puts attributes over those it has.
+    pub(super) fn overlay(&mut self, over: Map<String, Value>) {
+        if let Body::Attributes(attributes, _) = &mut self.body {
+            overlay(attributes, over);
+        }
     }
 
     /// Says that it stands for no message.
@@ -138,6 +157,16 @@ impl Draft {
             external_meeting: self.external_meeting,
             json: event.to_string().into(),
             raw,
+        }
+    }
+}
+
+/// Puts members over those that are there: groups are merged, all else is replaced.
+fn overlay(members: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (name, value) in over {
+        match (members.get_mut(&name), value) {
+            (Some(Value::Object(group)), Value::Object(over)) => overlay(group, over),
+            (_, value) => drop(members.insert(name, value)),
         }
     }
 }
@@ -213,6 +242,12 @@ impl Attributes {
         self.set(key, attributes.0)
     }
 
+    /// The attributes with others put over them.
+    pub(super) fn overlaid(mut self, over: Map<String, Value>) -> Self {
+        overlay(&mut self.0, over);
+        self
+    }
+
     /// The attributes as a JSON object's members.
     pub(super) fn into_map(self) -> Map<String, Value> {
         self.0
@@ -233,4 +268,17 @@ pub(super) fn meeting_attributes(meeting: &InternalMeetingId, state: &State) -> 
 /// A user's id as the state keeps it.
 pub(super) fn user_id(value: Option<&Value>) -> Option<InternalUserId> {
     text(value).map(InternalUserId::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        let mut value: Value =
+            serde_json::from_str(r#"{"a":[1.0,-0.5,1e3,9007199254740993],"b":{"c":3}}"#).expect("JSON");
+        print_numbers_as_javascript(&mut value);
+        assert_eq!(value.to_string(), r#"{"a":[1,-0.5,1000,9007199254740993],"b":{"c":3}}"#);
+    }
 }

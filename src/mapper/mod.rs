@@ -3,8 +3,9 @@
 //! [`TABLE`] is the whole vocabulary: a message's name, the ids of the events it can become, and the function that makes
 //! them. A new event is one entry here and one function in the room of its subject: [`meeting`], [`user`], [`content`],
 //! [`recording`], or [`legacy`] for BigBlueButton 1.x. What all of them share (reading a message, writing an event's
-//! attributes) is in [`draft`].
+//! attributes) is in [`draft`]. Events that only the configuration knows are [`configured`].
 
+mod configured;
 mod content;
 mod draft;
 mod legacy;
@@ -30,6 +31,12 @@ use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
 use crate::mapper::names::Names;
 use crate::state::State;
+
+pub use self::configured::ConfiguredEvent;
+pub use self::configured::Findings;
+pub use self::configured::Group;
+pub use self::configured::Pointer;
+pub use self::configured::Source;
 
 /// Makes events of a message and changes the state accordingly; `None` if the message lacks what makes it one of its name.
 type Map = fn(&Message<'_>, &mut State) -> Option<Vec<Draft>>;
@@ -130,12 +137,15 @@ pub enum Look {
     Unparseable,
 }
 
-/// Looks for a message's name without building anything.
+/// Whether events of this id, in lower case, are made without any configuration.
 #[must_use]
-pub fn look(message: &[u8]) -> Look {
-    let text = String::from_utf8_lossy(message);
-    let look = |text: &str| Some(recognise(&Names::read(text).ok()?).map_or(Look::Unknown, |_| Look::Known));
-    look(&text).or_else(|| look(&surrogates::replaced(&text))).unwrap_or(Look::Unparseable)
+pub fn is_built_in(id: &str) -> bool {
+    VOCABULARY.ids.contains_key(id)
+}
+
+/// The names of the messages that are mapped without any configuration, each with the ids of the events that it can become.
+pub fn built_in() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    TABLE.iter().map(|entry| (entry.message, entry.ids))
 }
 
 /// Why a message became no event.
@@ -152,26 +162,110 @@ pub enum NotMapped {
     NoEvent,
 }
 
-/// Maps a message, with what `state` knows at `now_ms` (ms since 1970), and changes `state` accordingly.
-///
-/// # Errors
-/// If the message makes no event.
-pub fn map(raw: &RawMessage, state: &mut State, now_ms: u64) -> Result<Vec<MappedEvent>, NotMapped> {
-    // Text that is not UTF-8 is read with replacement characters, as the Node daemon reads it.
-    let text = String::from_utf8_lossy(&raw.bytes);
-    let (body, text) = parse(&text).ok_or(NotMapped::NotJson)?;
-    let names = Names::read(&text).map_err(|_| NotMapped::UnknownName)?;
-    let drafts = match recognise(&names).ok_or(NotMapped::UnknownName)? {
-        Recognised::Message(entry) => (entry.map)(&Message { body: &body, ids: entry.ids, now_ms }, state),
-        Recognised::Event(id) => passed::event(id, &body, state, now_ms),
-    };
-    let drafts = drafts.filter(|drafts| !drafts.is_empty()).ok_or(NotMapped::NoEvent)?;
-    for draft in &drafts {
-        if let Some(meeting) = &draft.meeting {
-            state.touch(meeting, now_ms);
+/// From messages to events: by the table, and by what the configuration adds to it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Mapper {
+    configured: Arc<HashMap<String, Vec<ConfiguredEvent>>>,
+}
+
+/// How a message of its name is mapped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The ids of the built-in events that it can become.
+    pub built_in: &'static [&'static str],
+    /// What each configured event finds in it.
+    pub configured: Vec<Findings>,
+}
+
+impl Mapper {
+    /// Maps by the table and by `configured`.
+    #[must_use]
+    pub fn new(configured: &[ConfiguredEvent]) -> Self {
+        let mut by_message: HashMap<String, Vec<ConfiguredEvent>> = HashMap::new();
+        for event in configured {
+            by_message.entry(event.message.clone()).or_default().push(event.clone());
+        }
+        Self { configured: Arc::new(by_message) }
+    }
+
+    /// Looks for a message's name without building anything.
+    #[must_use]
+    pub fn look(&self, message: &[u8]) -> Look {
+        let text = String::from_utf8_lossy(message);
+        let look = |text: &str| Some(self.recognise(&Names::read(text).ok()?).map_or(Look::Unknown, |_| Look::Known));
+        look(&text).or_else(|| look(&surrogates::replaced(&text))).unwrap_or(Look::Unparseable)
+    }
+
+    /// Maps a message, with what `state` knows at `now_ms` (ms since 1970), and changes `state` accordingly.
+    ///
+    /// # Errors
+    /// If the message makes no event.
+    pub fn map(&self, raw: &RawMessage, state: &mut State, now_ms: u64) -> Result<Vec<MappedEvent>, NotMapped> {
+        // Text that is not UTF-8 is read with replacement characters, as the Node daemon reads it.
+        let text = String::from_utf8_lossy(&raw.bytes);
+        let (body, text) = parse(&text).ok_or(NotMapped::NotJson)?;
+        let names = Names::read(&text).map_err(|_| NotMapped::UnknownName)?;
+        let drafts = match self.recognise(&names).ok_or(NotMapped::UnknownName)? {
+            Recognised::Message(entry, configured) => drafts_of(entry, configured, &body, state, now_ms),
+            Recognised::Event(id) => passed::event(id, &body, state, now_ms),
+        };
+        let drafts = drafts.filter(|drafts| !drafts.is_empty()).ok_or(NotMapped::NoEvent)?;
+        for draft in &drafts {
+            if let Some(meeting) = &draft.meeting {
+                state.touch(meeting, now_ms);
+            }
+        }
+        Ok(with_raw_forms(drafts, text.trim(), now_ms))
+    }
+
+    /// How a message is mapped, without doing it; `None` if nobody maps messages of its name.
+    #[must_use]
+    pub fn explain(&self, raw: &RawMessage) -> Option<Explanation> {
+        let text = String::from_utf8_lossy(&raw.bytes);
+        let (body, text) = parse(&text)?;
+        match self.recognise(&Names::read(&text).ok()?)? {
+            Recognised::Message(entry, configured) => {
+                let message = Message { body: &body, ids: &[], now_ms: 0 };
+                let configured = configured.iter().map(|event| event.findings(&message)).collect();
+                Some(Explanation { built_in: entry.map_or(&[], |entry| entry.ids), configured })
+            }
+            Recognised::Event(_) => Some(Explanation { built_in: &[], configured: Vec::new() }),
         }
     }
-    Ok(with_raw_forms(drafts, text.trim(), now_ms))
+
+    fn recognise(&self, names: &Names<'_>) -> Option<Recognised<'_>> {
+        let message = |name: &Option<_>| {
+            let name = name.as_deref()?;
+            let entry = VOCABULARY.entries.get(name).copied();
+            let configured = self.configured.get(name).map_or(&[][..], Vec::as_slice);
+            (entry.is_some() || !configured.is_empty()).then_some(Recognised::Message(entry, configured))
+        };
+        let event = || VOCABULARY.ids.get(names.data_id.as_deref()?).cloned();
+        message(&names.envelope).or_else(|| message(&names.header)).or_else(|| event().map(Recognised::Event))
+    }
+}
+
+/// What the table makes of a message, and what the configuration adds to it: attributes where an event is overridden that the
+/// table made, else an event of its own.
+fn drafts_of(
+    entry: Option<&Entry>,
+    configured: &[ConfiguredEvent],
+    body: &Value,
+    state: &mut State,
+    now_ms: u64,
+) -> Option<Vec<Draft>> {
+    let message = Message { body, ids: entry.map_or(&[], |entry| entry.ids), now_ms };
+    let external_users: Vec<_> = configured.iter().map(|event| event.external_user(&message, state)).collect();
+    let mut drafts = entry.and_then(|entry| (entry.map)(&message, state)).unwrap_or_default();
+    for (event, external_user) in configured.iter().zip(external_users) {
+        if message.ids.contains(&event.id.as_str()) {
+            let overridden = drafts.iter_mut().filter(|draft| draft.id.as_str() == event.id);
+            overridden.for_each(|draft| draft.overlay(event.picked(&message)));
+        } else {
+            drafts.push(event.draft(&message, state, external_user));
+        }
+    }
+    Some(drafts)
 }
 
 /// An event as version 2 of the Node daemon left it undelivered: as it would have been sent, mapped or raw. `None` if the
@@ -211,18 +305,9 @@ fn with_raw_forms(drafts: Vec<Draft>, message: &str, now_ms: u64) -> Vec<MappedE
 }
 
 /// What a message turned out to be.
-enum Recognised {
-    /// A message of the table.
-    Message(&'static Entry),
+enum Recognised<'a> {
+    /// A message of the table, or of the configuration, or of both.
+    Message(Option<&'static Entry>, &'a [ConfiguredEvent]),
     /// An event that is mapped already.
     Event(EventId),
-}
-
-fn recognise(names: &Names<'_>) -> Option<Recognised> {
-    let message = |name: &Option<_>| VOCABULARY.entries.get(name.as_deref()?).copied();
-    let event = || VOCABULARY.ids.get(names.data_id.as_deref()?).cloned();
-    message(&names.envelope)
-        .or_else(|| message(&names.header))
-        .map(Recognised::Message)
-        .or_else(|| event().map(Recognised::Event))
 }

@@ -7,6 +7,7 @@
 mod api;
 mod backlog;
 mod books;
+mod clients;
 mod commands_check;
 mod commands_events;
 mod commands_hooks;
@@ -18,7 +19,10 @@ mod configuration;
 mod corpus_api;
 mod corpus_events;
 mod corpus_xapi;
+mod custom_events;
 mod delivery;
+mod documented;
+mod examples;
 mod faults;
 mod harness;
 mod hooks;

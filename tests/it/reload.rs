@@ -1,5 +1,8 @@
 //! SIGHUP: what follows a changed configuration at once, and what does not.
 
+use std::process::Command;
+use std::process::Stdio;
+
 use rustix::process::Signal;
 use serde_json::Value;
 use serde_json::json;
@@ -158,6 +161,23 @@ async fn a_reload_while_redis_is_away_holds_nothing_up() {
     })
     .await;
     assert!(lab.daemon.terminate().await.0.success());
+}
+
+#[tokio::test]
+async fn closing_the_terminal_is_no_reload_and_ends_the_daemon() {
+    let setup = Daemon::without_redis().env("LOG_TO_FILE", "true");
+    let name = setup.folder().join("daemon.log");
+    let setup = setup.env("LOG_FILENAME", name.to_str().unwrap());
+    let logs = |text: &str| std::fs::read_to_string(&name).is_ok_and(|log| log.contains(text));
+    let mut terminal = Command::new("script");
+    terminal.envs(setup.program(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.args(["-qec", env!("CARGO_BIN_EXE_bbb-webhooks"), "/dev/null"]);
+    let terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut terminal = terminal.spawn().unwrap();
+    until("it listens", async || logs("The API listens")).await;
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    until("it has stopped", async || logs("the terminal is gone") && logs("Stopped")).await;
 }
 
 #[tokio::test]

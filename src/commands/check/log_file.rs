@@ -39,14 +39,20 @@ fn can_be_written(file: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogFormat;
     use crate::config::LogLevel;
 
     #[test]
     fn is_opened_if_it_is_there_and_otherwise_its_folder_is_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.log");
-        let log =
-            |filename: &Path, file| Log { level: LogLevel::Info, stdout: true, file, filename: filename.to_owned() };
+        let log = |filename: &Path, file| Log {
+            level: LogLevel::Info,
+            stdout: true,
+            file,
+            filename: filename.to_owned(),
+            format: LogFormat::Auto,
+        };
         let grade = |filename: &Path| look(&log(filename, true)).unwrap().grade;
         assert_eq!(look(&log(&file, false)), None);
         assert_eq!(grade(&file), Grade::Well);

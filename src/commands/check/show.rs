@@ -46,7 +46,9 @@ fn scalar_or_flow(value: &Value) -> String {
         Value::String(text) if needs_no_quotes(text) => text.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(scalar_or_flow).collect::<Vec<_>>().join(", ")),
         Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| format!("{key}: {}", scalar_or_flow(value)));
+            let entries = entries
+                .iter()
+                .map(|(key, value)| format!("{}: {}", scalar_or_flow(&key.as_str().into()), scalar_or_flow(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
@@ -73,6 +75,7 @@ mod tests {
             setting(&["a", "b"], json!("plain/text:1")),
             setting(&["a", "c", "d"], json!("no")),
             setting(&["a", "c", "e"], json!("***")),
+            setting(&["a", "e2"], json!([{"a: b": {"c": "/d"}}])),
             setting(&["a", "f"], json!(["127.0.0.1", 5, "1.5", "x: y", ""])),
             setting(&["m", "../x.js", "g"], json!([{"url": "http://h/?a=***", "getRaw": true}])),
             setting(&["m", "../x.js", "h"], json!(vec!["bigbluebutton:from-bbb-apps:meeting"; 4])),

@@ -53,6 +53,17 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "hooks.idFormat" => ("uuid", |c| c.hooks.id_format = IdFormat::Uuid),
         "hooks.ordering" => ("none", |c| c.hooks.ordering = Ordering::None),
         "hooks.concurrency" => ("2", |c| c.hooks.concurrency = 2),
+        "events" => ("[{\"message\": \"M\", \"id\": \"e\", \"user\": \"/u\", \"attributes\": {\"a\": \"/b\"}}]", |c| {
+            let pointer = |text| crate::mapper::Pointer::parse(text).unwrap();
+            c.events = vec![ConfiguredEvent {
+                message: "M".into(),
+                id: "e".into(),
+                overrides: false,
+                meeting: None,
+                user: Some(pointer("/u")),
+                attributes: vec![("a".into(), crate::mapper::Source::Pointer(pointer("/b")))],
+            }];
+        }),
         "input.channels" => ("[\"a:*\"]", |c| c.input.channels = vec!["a:*".into()]),
         "input.redis.host" => ("r", |c| *host(&mut c.input.redis) = "r".into()),
         "input.redis.port" => ("6380", |c| *port(&mut c.input.redis) = 6380),

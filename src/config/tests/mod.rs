@@ -2,6 +2,7 @@
 
 mod default_file;
 mod effective;
+mod events;
 mod every_key;
 mod layers;
 mod reload;

@@ -22,7 +22,8 @@ pub(crate) struct Following {
 }
 
 impl Following {
-    pub(super) fn start(mut command: Command) -> Self {
+    /// Starts it.
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let (stdout, stderr) = (Output::default(), Output::default());

@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+// Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
+//
+//     SHARED_SECRET=... CALLBACK_URL=https://lms.example.org/events ./receiver.mjs
+//
+// SHARED_SECRET  the server's secret (bbb-conf --secret)
+// CALLBACK_URL   the URL as it was given to hooks/create, byte for byte: it is part of what is signed
+// EVENTS_FILE    where events are stored, one JSON object a line (events.jsonl)
+// PORT           on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { createServer } from 'node:http';
+
+const { SHARED_SECRET, CALLBACK_URL, EVENTS_FILE = 'events.jsonl', PORT = '8080' } = process.env;
+if (!SHARED_SECRET || !CALLBACK_URL) throw new Error('SHARED_SECRET and CALLBACK_URL have to be set');
+const LONGEST_BODY = 16 * 1024 * 1024;
+
+// Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token.
+function isGenuine(callbackUrl, body, checksum, authorization, secret) {
+  const same = (one, other) => {
+    const [a, b] = [Buffer.from(one), Buffer.from(other)];
+    return a.length === b.length && timingSafeEqual(a, b);
+  };
+  const algorithm = { 40: 'sha1', 64: 'sha256', 96: 'sha384', 128: 'sha512' }[checksum.length];
+  if (algorithm) {
+    return same(createHash(algorithm).update(callbackUrl).update(body).update(secret).digest('hex'), checksum);
+  }
+  return same(`Bearer ${secret}`, authorization);
+}
+
+// A file of events, each of them once. A database with a unique column for the key does the same.
+class Store {
+  constructor(path) {
+    closeSync(openSync(path, 'a'));
+    const bytes = readFileSync(path);
+    // What follows the last line end was cut off in the middle, and never answered with 200.
+    const whole = bytes.subarray(0, bytes.lastIndexOf('\n') + 1);
+    this.file = openSync(path, 'r+');
+    ftruncateSync(this.file, whole.length);
+    this.end = whole.length;
+    this.keys = new Set(whole.toString().split('\n').slice(0, -1).map(Store.key));
+  }
+
+  static key(line) {
+    return createHash('sha256').update(line).digest('base64');
+  }
+
+  // Adds those that are not there yet. An event that comes again is the same to the last character.
+  add(events) {
+    const lines = new Map(events.map((event) => JSON.stringify(event)).map((line) => [Store.key(line), line]));
+    for (const key of lines.keys()) if (this.keys.has(key)) lines.delete(key);
+    const bytes = Buffer.from([...lines.values()].map((line) => `${line}\n`).join(''));
+    try {
+      for (let written = 0; written < bytes.length;) {
+        written += writeSync(this.file, bytes, written, bytes.length - written, this.end + written);
+      }
+      fsyncSync(this.file);
+    } catch (error) {
+      ftruncateSync(this.file, this.end);
+      throw error;
+    }
+    this.end += bytes.length;
+    for (const key of lines.keys()) this.keys.add(key);
+  }
+}
+
+const store = new Store(EVENTS_FILE);
+
+createServer(async (request, response) => {
+  const answer = (status) => response.writeHead(status, { 'content-length': 0 }).end();
+  try {
+    const chunks = [];
+    let length = 0;
+    for await (const chunk of request) {
+      length += chunk.length;
+      if (length > LONGEST_BODY) return answer(413);
+      chunks.push(chunk);
+    }
+    const body = Buffer.concat(chunks);
+    const query = new URLSearchParams(request.url.split('?').slice(1).join('?'));
+    const checksum = query.getAll('checksum').at(-1) ?? '';
+    // Not 401: that counts as delivered.
+    if (!isGenuine(CALLBACK_URL, body, checksum, request.headers.authorization ?? '', SHARED_SECRET)) return answer(403);
+    let events;
+    try {
+      events = JSON.parse(new URLSearchParams(body.toString()).get('event'));
+      if (!Array.isArray(events)) return answer(400);
+    } catch {
+      return answer(400);
+    }
+    store.add(events);
+    answer(200);
+  } catch (error) {
+    console.error(error);
+    answer(500);
+  }
+}).listen(Number(PORT), '127.0.0.1');

@@ -1,0 +1,147 @@
+//! Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
+//!
+//! ```sh
+//! SHARED_SECRET=... CALLBACK_URL=https://lms.example.org/events cargo run --example receiver
+//! ```
+//!
+//! - `SHARED_SECRET`: the server's secret (`bbb-conf --secret`)
+//! - `CALLBACK_URL`: the URL as it was given to `hooks/create`, byte for byte: it is part of what is signed
+//! - `EVENTS_FILE`: where events are stored, one JSON object a line (`events.jsonl`)
+//! - `PORT`: on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+
+use std::collections::HashSet;
+use std::env::var;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::routing::post;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+use sha1::Sha1;
+use sha2::Digest;
+use sha2::Sha256;
+use sha2::Sha384;
+use sha2::Sha512;
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+use url::form_urlencoded;
+
+const LONGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token.
+fn is_genuine(callback_url: &str, body: &[u8], checksum: &str, authorization: &str, secret: &str) -> bool {
+    fn hash<D: Digest>(parts: [&[u8]; 3]) -> String {
+        hex::encode(parts.into_iter().fold(D::new(), D::chain_update).finalize())
+    }
+    let signed = [callback_url.as_bytes(), body, secret.as_bytes()];
+    let expected = match checksum.len() {
+        40 => hash::<Sha1>(signed),
+        64 => hash::<Sha256>(signed),
+        96 => hash::<Sha384>(signed),
+        128 => hash::<Sha512>(signed),
+        _ => return format!("Bearer {secret}").as_bytes().ct_eq(authorization.as_bytes()).into(),
+    };
+    expected.as_bytes().ct_eq(checksum.as_bytes()).into()
+}
+
+/// A file of events, each of them once. A database with a unique column for the key does the same.
+struct Store {
+    file: File,
+    /// How long the file is.
+    end: u64,
+    keys: HashSet<[u8; 32]>,
+}
+
+impl Store {
+    fn open(path: &str) -> io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        // What follows the last line end was cut off in the middle, and never answered with 200.
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        let end = bytes.len() as u64;
+        file.set_len(end)?;
+        let keys = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| Sha256::digest(line).into());
+        Ok(Self { keys: keys.collect(), file, end })
+    }
+
+    /// Adds those that are not there yet. An event that comes again is the same to the last character.
+    fn add(&mut self, events: &[Value]) -> io::Result<()> {
+        let lines = events.iter().map(|event| format!("{event}\n"));
+        let new: Vec<_> = lines.map(|line| (<[u8; 32]>::from(Sha256::digest(&line)), line)).collect();
+        let mut seen = HashSet::new();
+        let fresh = new.iter().filter(|(key, _)| !self.keys.contains(key) && seen.insert(*key));
+        let text: String = fresh.map(|(_, line)| line.as_str()).collect();
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            self.file.set_len(self.end)?;
+            return Err(error);
+        }
+        self.end += text.len() as u64;
+        self.keys.extend(seen);
+        Ok(())
+    }
+}
+
+struct Receiver {
+    secret: String,
+    callback_url: String,
+    store: Mutex<Store>,
+}
+
+async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE };
+    let query = head.uri.query().unwrap_or_default();
+    let checksum = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "checksum").last();
+    let checksum = checksum.map(|(_, value)| value).unwrap_or_default();
+    let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !is_genuine(&receiver.callback_url, &body, &checksum, authorization, &receiver.secret) {
+        // Not 401: that counts as delivered.
+        return StatusCode::FORBIDDEN;
+    }
+    let event = form_urlencoded::parse(&body).find(|(name, _)| name == "event");
+    let Some(Ok(events)) = event.map(|(_, event)| serde_json::from_str::<Vec<Value>>(&event)) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let stored = receiver.store.lock().unwrap_or_else(PoisonError::into_inner).add(&events);
+    match stored {
+        Ok(()) => StatusCode::OK,
+        Err(error) => {
+            eprintln!("not stored: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let receiver = Receiver {
+        secret: var("SHARED_SECRET").context("SHARED_SECRET")?,
+        callback_url: var("CALLBACK_URL").context("CALLBACK_URL")?,
+        store: Mutex::new(Store::open(&var("EVENTS_FILE").unwrap_or_else(|_| "events.jsonl".to_owned()))?),
+    };
+    let router: Router = Router::new().fallback(post(receive)).with_state(Arc::new(receiver));
+    let port = var("PORT").map_or(Ok(8080), |port| port.parse())?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(router.clone().into_service::<hyper::body::Incoming>());
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move { drop(connection.await) });
+    }
+}

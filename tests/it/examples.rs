@@ -1,0 +1,228 @@
+//! The receivers in `examples/receivers`, each against the running daemon.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::harness::Algorithm;
+use crate::harness::Daemon;
+use crate::harness::Following;
+use crate::harness::Lab;
+use crate::harness::Meeting;
+use crate::harness::Redis;
+use crate::harness::SECRET;
+use crate::harness::clean;
+use crate::harness::example;
+use crate::harness::free_port;
+use crate::harness::interpreter;
+use crate::harness::project;
+use crate::harness::until;
+
+/// How to start a receiver that listens on a port; `None` where its language is missing.
+type Start = fn(port: u16) -> Option<Command>;
+
+fn python(_port: u16) -> Option<Command> {
+    let mut command = clean(interpreter("python3")?);
+    command.arg(project().join("examples/receivers/python/receiver.py"));
+    Some(command)
+}
+
+fn php(port: u16) -> Option<Command> {
+    let mut command = clean(interpreter("php")?);
+    command.args(["-S", &format!("127.0.0.1:{port}")]).arg(project().join("examples/receivers/php/receiver.php"));
+    Some(command)
+}
+
+fn node(_port: u16) -> Option<Command> {
+    let mut command = clean(interpreter("node")?);
+    command.arg(project().join("examples/receivers/node/receiver.mjs"));
+    Some(command)
+}
+
+fn rust(_port: u16) -> Option<Command> {
+    Some(clean(example("receiver")))
+}
+
+/// A receiver and its file of events, with its daemon.
+struct Example {
+    lab: Lab,
+    start: Start,
+    port: u16,
+    folder: TempDir,
+    running: Option<Following>,
+}
+
+impl Example {
+    /// `None` where the language is missing.
+    async fn new(start: Start, bearer: &str) -> Option<Self> {
+        let port = free_port();
+        start(port)?;
+        let lab = Lab::on(Redis::start().await, |setup| {
+            setup.env("BEARER_AUTH", bearer).set("hooks.retryIntervals", vec![50; 200])
+        })
+        .await;
+        let mut example = Self { lab, start, port, folder: TempDir::new().unwrap(), running: None };
+        example.begin().await;
+        Some(example)
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/events?course=7", self.port)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("events.jsonl")
+    }
+
+    async fn begin(&mut self) {
+        let mut command = (self.start)(self.port).expect("it was there before");
+        command.env("SHARED_SECRET", SECRET).env("CALLBACK_URL", self.url()).env("EVENTS_FILE", self.file());
+        command.env("PORT", self.port.to_string()).current_dir(self.folder.path());
+        self.running = Some(Following::start(command));
+        until("the receiver listens", async || TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()).await;
+    }
+
+    async fn end(&mut self) {
+        let mut running = self.running.take().expect("it runs");
+        running.stop(Signal::KILL).await;
+    }
+
+    /// The ids of the events that are stored, by whole lines.
+    fn stored(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.file()).unwrap_or_default();
+        let event = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(|line| event(line)["data"]["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn stores(&self, ids: &[&str]) {
+        until(format!("{ids:?} are stored"), async || self.stored() == ids).await;
+    }
+
+    /// How many events the daemon has delivered to the hook.
+    async fn delivered(daemon: &Daemon) -> u64 {
+        let status = daemon.command(&["status", "--json"]).await;
+        let status: Value = serde_json::from_str(&status.stdout).unwrap();
+        status["hooks"][0]["delivered"].as_u64().unwrap()
+    }
+
+    /// The status of the answer to a body that is sent by somebody else.
+    async fn post(&self, checksum: &str, authorization: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let request = format!(
+            "POST /events?course=7&checksum={checksum} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             authorization: {authorization}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+}
+
+/// A receiver takes what is genuine, once each, also when it was away or was killed.
+async fn keeps_each_event_once(start: Start, bearer: &str) {
+    let Some(mut example) = Example::new(start, bearer).await else { return };
+    let id = example.lab.daemon.create(&example.url(), &[]).await;
+    let meeting = Meeting::new("Физика 1 & 2");
+    example.lab.redis.publish_all(&[meeting.created(), meeting.joined("ada")]).await;
+    example.lab.redis.publish(&meeting.chat("ada", "ü + & = \u{1f600} </script> \\ \"")).await;
+    let first = ["meeting-created", "user-joined", "chat-group-message-sent"];
+    example.stores(&first).await;
+
+    // What comes again is answered, and not stored again: neither at once, nor after the receiver was killed.
+    for delivered in [6, 9] {
+        let done = example.lab.daemon.command(&["replay", &id, "--since", "1h"]).await;
+        assert_eq!(done.stdout, format!("3 events are sent again to hook {id}.\n"), "{}", done.stderr);
+        until("all are delivered again", async || Example::delivered(&example.lab.daemon).await == delivered).await;
+        assert_eq!(example.stored(), first);
+        example.end().await;
+        // As if it had been killed in the middle of a line.
+        let text = std::fs::read_to_string(example.file()).unwrap();
+        std::fs::write(example.file(), text + "{\"data\":{\"ty").unwrap();
+        example.begin().await;
+    }
+
+    // What happens while it is away comes later.
+    example.end().await;
+    example.lab.redis.publish(&meeting.left("ada")).await;
+    example.lab.daemon.logs("no connection").await;
+    example.begin().await;
+    let all = [&first[..], &["user-left"]].concat();
+    example.stores(&all).await;
+    let text = std::fs::read_to_string(example.file()).unwrap();
+    assert!(text.contains("Физика 1 & 2") || text.contains("\\u0424\\u0438\\u0437"), "{text}");
+
+    // What is not genuine is refused, and not by 401, which would count as delivered.
+    let body = "domain=x&event=%5B%7B%22data%22%3A%7B%22id%22%3A%22forged%22%7D%7D%5D&timestamp=1763990000123";
+    let signed = |url: &str, body: &str, secret: &str| Algorithm::Sha256.hex(&[url, body, secret]);
+    let url = example.url();
+    for (checksum, authorization) in [
+        (String::new(), "Bearer "),
+        (signed(&url, body, "guess"), ""),
+        (signed(&url, &body.replace("forged", "other"), SECRET), ""),
+        (signed(&url.replace('7', "8"), body, SECRET), ""),
+        ("0".repeat(40), "Bearer guess"),
+        ("%C3%BC".repeat(20), "Bearer"),
+    ] {
+        assert_eq!(example.post(&checksum, authorization, body).await, "403", "{checksum} {authorization}");
+    }
+    assert_eq!(example.stored(), all);
+    for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+        assert_eq!(example.post(&algorithm.hex(&[&url, body, SECRET]), "", body).await, "200");
+    }
+    assert_eq!(example.post("", &format!("Bearer {SECRET}"), body).await, "200");
+    assert_eq!(example.stored().last().map(String::as_str), Some("forged"), "somebody knows the secret");
+    assert_eq!(example.stored().len(), all.len() + 1);
+    for garbage in ["", "event=", "event=%7B", "event=7", "domain=x"] {
+        assert_eq!(example.post(&signed(&url, garbage, SECRET), "", garbage).await, "400", "{garbage}");
+    }
+}
+
+macro_rules! receivers {
+    ($($name:ident, $with_bearer:ident, $start:ident;)*) => { $(
+        #[tokio::test]
+        async fn $name() {
+            keeps_each_event_once($start, "false").await;
+        }
+
+        #[tokio::test]
+        async fn $with_bearer() {
+            keeps_each_event_once($start, "true").await;
+        }
+    )* };
+}
+
+receivers! {
+    the_receiver_in_python_keeps_each_event_once, in_python_by_its_token_too, python;
+    the_receiver_in_php_keeps_each_event_once, in_php_by_its_token_too, php;
+    the_receiver_in_node_keeps_each_event_once, in_node_by_its_token_too, node;
+    the_receiver_in_rust_keeps_each_event_once, in_rust_by_its_token_too, rust;
+}
+
+#[test]
+fn the_documentation_shows_how_the_receivers_verify() {
+    let read = |path: &str| std::fs::read_to_string(project().join(path)).unwrap();
+    let document = read("docs/callbacks.md");
+    for (language, receiver) in [
+        ("python", "python/receiver.py"),
+        ("php", "php/receiver.php"),
+        ("js", "node/receiver.mjs"),
+        ("rust", "rust/main.rs"),
+    ] {
+        let source = read(Path::new("examples/receivers").join(receiver).to_str().unwrap());
+        let fence = format!("```{language}\n");
+        let shown = document.split(&fence).nth(1).and_then(|rest| rest.split("\n```").next());
+        let shown = shown.unwrap_or_else(|| panic!("docs/callbacks.md has no {language}"));
+        assert!(source.contains(shown), "docs/callbacks.md and examples/receivers/{receiver} differ");
+    }
+}
