@@ -75,9 +75,6 @@ need_commands() {
         command -v "${each%%:*}" >/dev/null || packages+=("${each#*:}")
     done
     [ ${#packages[@]} -gt 0 ] || return 0
-    case " ${packages[*]} " in
-        *" prometheus "*) say "(The package may start a Prometheus on port 9090. It is not used here, only its promtool.)" ;;
-    esac
     install_packages "${packages[@]}"
 }
 
@@ -88,7 +85,7 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-# promtool, which tests hold against the metrics. It comes in Debian's package of a whole Prometheus, which nobody wants to be
+# promtool, which tests hold against the metrics and the alert rules. It comes in Debian's package of a whole Prometheus, which nobody wants to be
 # started here: the package is not installed, the one file is taken out of it.
 need_promtool() {
     local tools=$PWD/target/tools

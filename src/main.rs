@@ -24,6 +24,9 @@ use tracing::warn;
 /// The exit status for a configuration that cannot be used (`EX_CONFIG` of sysexits): trying again will not help.
 const BAD_CONFIGURATION: u8 = 78;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_default();
     match carry_out(command) {

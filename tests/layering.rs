@@ -53,6 +53,8 @@ const ROOMS: &[Room] = &[
     room("state", &["event"], &["fastrand"]),
     room("mapper", &["event", "state"], &[]),
     room("store::format", &["event", "hook", "state"], &[]),
+    room("webhooks::address", &[], &[]),
+    room("webhooks::form", &[], &[]),
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("webhooks::signature", &["checksum", "config"], &[]),
     room("journal::cursor", &[], &[]),

@@ -22,6 +22,7 @@ use crate::config::masked_url;
 use crate::delivery::retry::Answer as Delivery;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
+use crate::webhooks::address::Address;
 use crate::webhooks::callback::CONTENT_TYPE;
 use crate::webhooks::callback::CallbackBuilder;
 
@@ -133,7 +134,8 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
     let sender = Sender::new(timeout, &[]).context("callbacks cannot be sent")?;
     let now_ms = clock::unix_ms();
     let event = test_event(hook.meeting.as_deref(), hook.raw || asked.raw, now_ms);
-    let callback = CallbackBuilder::new(&config.bbb, &config.hooks).build(&hook.url, &[&event.to_string()], now_ms);
+    let address = Address::new(&hook.url).with_context(|| format!("{} is no URL", hook.url))?;
+    let callback = CallbackBuilder::new(&config.bbb, &config.hooks).build(&address, &[&event.to_string()], now_ms);
     let start = Instant::now();
     let answered = sender
         .send(Post {

@@ -3,8 +3,10 @@
 //! [`deliverer`] is the loop; [`callback`] makes the exact request, [`signature`] checks one. What goes next, what an answer means, and the attempt
 //! itself are in [`crate::delivery`].
 
+pub mod address;
 pub mod callback;
 mod deliverer;
+mod form;
 pub mod signature;
 
 use std::collections::HashMap;

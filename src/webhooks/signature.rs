@@ -234,6 +234,7 @@ impl Fields {
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::webhooks::address::Address;
     use crate::webhooks::callback::CallbackBuilder;
     use crate::webhooks::callback::Proof;
 
@@ -242,11 +243,11 @@ mod tests {
 
     fn sent(proof: Proof, url: &str) -> (String, String, Option<String>) {
         let callback = CallbackBuilder::with("bbb.example.com", Secret::new(SECRET), proof).build(
-            url,
+            &Address::new(url).unwrap(),
             &[r#"{"data":{"name":"Zoë & co"}}"#],
             1_763_990_000_123,
         );
-        (callback.url, callback.body, callback.authorization.map(|secret| secret.expose().to_owned()))
+        (callback.url.into(), callback.body, callback.authorization.map(|secret| secret.expose().to_owned()))
     }
 
     fn found(url: &str, body: &str) -> Result<Signed, Mistake> {
