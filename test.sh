@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: format, lints, documentation, tests, and the demo with the debug binary.
+# Checks everything: format, lints, documentation, tests, the demo with the debug binary, and the Debian package of it.
 # Stops at the first failure, with its exit status.
 # With --long it runs only the long tests instead, with the release build, and prints their figures.
 set -euo pipefail
@@ -38,4 +38,5 @@ run cargo bench --locked --profile dev --bench parts -- --test
 run cargo bench --locked --profile dev --bench daemon -- --quick --only latency --only start
 run cargo build --locked --bins --example demo
 run cargo run --quiet --locked --example demo
+run scripts/test-package.sh --debug
 say "All is well."

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What demo.sh and test.sh need on the machine. To be sourced; it only defines functions.
+# What demo.sh, test.sh and the scripts here need on the machine. To be sourced; it only defines functions.
 
 say() {
     printf '%s\n' "$*"
@@ -40,6 +40,16 @@ need_rust() {
     if [ "$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)" != "$wanted" ]; then
         fail "Rust $wanted or later is needed, this is $found. With rustup: rustup update stable"
     fi
+}
+
+# Debian packages; only those that are missing are installed.
+need_debian_packages() {
+    local name missing=()
+    command -v dpkg-query >/dev/null || fail "This needs Debian or Ubuntu, with: $*"
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+    done
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
 # The packages that a build and a private Redis need; only those that are missing are installed.

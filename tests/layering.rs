@@ -85,6 +85,7 @@ const ROOMS: &[Room] = &[
     ),
     room("commands::answer", &[], &[]),
     room("commands::check", &["cli", "config", "connection"], &["redis", "std::net", "tokio"]),
+    room("commands::check::log_file", &["config"], &["std::fs"]),
     room("commands::check::show", &["config"], &[]),
     // asks the API, and by HEAD whether receivers are there
     room("commands::client", &["checksum", "config", "delivery"], &["reqwest", "std::net"]),
