@@ -60,6 +60,7 @@ const ROOMS: &[Room] = &[
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
     room("delivery::episode", &["bound"], &[]),
+    room("delivery::policy", &["config"], &[]),
     room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
     room("xapi::credentials", &["config"], &[]),
@@ -81,7 +82,7 @@ const ROOMS: &[Room] = &[
         &["std::time::SystemTime", "tokio"],
     ),
     room("commands::answer", &[], &[]),
-    room("commands::check", &["cli", "config", "connection"], &["redis", "std::net", "tokio"]),
+    room("commands::check", &["cli", "config", "connection", "delivery"], &["redis", "std::net", "tokio"]),
     room("commands::check::show", &["config"], &[]),
     // asks the API, and by HEAD whether receivers are there
     room("commands::client", &["checksum", "config", "delivery"], &["reqwest", "std::net"]),
@@ -124,6 +125,8 @@ const ROOMS: &[Room] = &[
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
     room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
+    // looks names up
+    room("delivery::guard", &[], &["std::net", "tokio"]),
     // one deadline over several tries
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
@@ -138,7 +141,8 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "api",
-        &["books", "bound", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
+        // tells who must not be called before a hook is made for it
+        &["books", "bound", "checksum", "clock", "config", "delivery", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     // tells who asks

@@ -37,6 +37,8 @@ use crate::checksum::Algorithm;
 use crate::clock;
 use crate::config::Config;
 use crate::config::Secret;
+use crate::delivery::guard::Guard;
+use crate::delivery::policy::Policy;
 use crate::event::ExternalMeetingId;
 use crate::hook::Hook;
 use crate::registry;
@@ -54,6 +56,8 @@ struct Api {
     secret: Arc<Secret>,
     checksum_algorithms: Arc<[Algorithm]>,
     refusals: Refusals,
+    /// Who must not be called.
+    guard: Guard,
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
@@ -68,6 +72,7 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         secret,
         checksum_algorithms,
         refusals,
+        guard: Guard::new(Policy::of_callbacks(config)),
     };
     let router = Router::new()
         .route("/hooks/ping", get(|| async { "bbb-webhooks API up!" }))
@@ -108,6 +113,7 @@ async fn count(State(requests): State<Arc<ApiRequests>>, request: Request, next:
 
 async fn create(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
     let new = new_hook(&call)?;
+    may_be_called(&api.guard, &new.callback_url).await?;
     let created = api.registry.create(new, clock::unix_ms()).await;
     Ok(match created.map_err(|error| Failure::of(error, &Failure::CREATE))? {
         Created::New(hook) => answer(&Answer::Created(&hook)),
@@ -167,6 +173,16 @@ fn new_hook(call: &Signed) -> Result<NewHook, Failure> {
         meeting: call.filled("meetingID").map(ExternalMeetingId::from),
         events: events.map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect(),
         raw,
+    })
+}
+
+/// Refuses a URL to which no callback would go.
+async fn may_be_called(guard: &Guard, callback_url: &str) -> Result<(), Failure> {
+    let Ok(url) = Url::parse(callback_url) else { return Err(Failure::CREATE) };
+    let refused = guard.judge_thoroughly(&url).await;
+    refused.map_err(|refusal| {
+        let message = format!("No callbacks are sent to this callbackURL: {refusal} ({}).", refusal.key());
+        Failure { key: Failure::CREATE.key, message: message.into() }
     })
 }
 

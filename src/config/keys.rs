@@ -117,6 +117,10 @@ pub(super) const ROWS: &[Row] = &[
     row("hooks.idFormat", &["hooks.idFormat"], &["W.idFormat"]),
     row("hooks.ordering", &["hooks.ordering"], &["W.ordering"]),
     row("hooks.concurrency", &["hooks.concurrency"], &["W.concurrency"]),
+    row("hooks.callbackPolicy.profile", &["hooks.callbackPolicy.profile"], &["W.callbackPolicy.profile"]),
+    row("hooks.callbackPolicy.allow", &["hooks.callbackPolicy.allow"], &["W.callbackPolicy.allow"]),
+    row("hooks.callbackPolicy.deny", &["hooks.callbackPolicy.deny"], &["W.callbackPolicy.deny"]),
+    row("hooks.bearerOverHttp", &["hooks.bearerOverHttp"], &["W.bearerOverHttp"]),
 
     row("events", &["events"], &[]),
 

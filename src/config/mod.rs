@@ -18,6 +18,7 @@
 //! Nothing here reads the process's environment or a fixed path by itself: both come in as [`Sources`].
 
 mod bigbluebutton;
+mod destination;
 mod dialects;
 mod effective;
 mod events;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use crate::checksum::Algorithm;
 use crate::mapper::ConfiguredEvent;
 
+pub use self::destination::Destination;
 pub use self::effective::Explained;
 pub use self::effective::Setting;
 pub use self::effective::masked_url;
@@ -53,6 +55,8 @@ pub use self::reload::Change;
 pub use self::reload::Current;
 pub use self::report::Error;
 pub use self::sources::Sources;
+#[cfg(test)]
+pub(crate) use self::tests::config_of as of_text;
 
 /// A configuration, and what the operator should know about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,6 +205,34 @@ pub struct Hooks {
     pub ordering: Ordering,
     /// Most callbacks of one hook in flight at once, at least 1. Default 8. Key `hooks.concurrency`.
     pub concurrency: usize,
+    /// Where callbacks may go. Keys `hooks.callbackPolicy.*`.
+    pub callback_policy: CallbackPolicy,
+    /// Send `Authorization: Bearer` to `http` URLs too, where anybody on the way can read the secret. Default true.
+    /// Key `hooks.bearerOverHttp`.
+    pub bearer_over_http: bool,
+}
+
+/// Where callbacks may go. Never to the daemon's own ports, nor to Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackPolicy {
+    /// Which addresses are allowed that stand on no list. Default `standard`. Key `profile`.
+    pub profile: Profile,
+    /// Allowed although the profile says otherwise. Default none. Key `allow`.
+    pub allow: Vec<Destination>,
+    /// Denied, even if it is allowed elsewhere. Default none. Key `deny`.
+    pub deny: Vec<Destination>,
+}
+
+/// Which addresses callbacks may go to (`hooks.callbackPolicy.profile`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// All but link-local ones and those of clouds' metadata services: LMS and BigBlueButton often share a machine or a
+    /// private network.
+    Standard,
+    /// Those of the public Internet.
+    PublicOnly,
+    /// Only those that are allowed by name or network.
+    ListedOnly,
 }
 
 /// A hook that exists because the configuration says so.

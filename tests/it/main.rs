@@ -35,6 +35,7 @@ mod losses;
 mod metrics;
 mod moody;
 mod pace;
+mod policy;
 mod redirects;
 mod refusals;
 mod reload;

@@ -53,6 +53,14 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "hooks.idFormat" => ("uuid", |c| c.hooks.id_format = IdFormat::Uuid),
         "hooks.ordering" => ("none", |c| c.hooks.ordering = Ordering::None),
         "hooks.concurrency" => ("2", |c| c.hooks.concurrency = 2),
+        "hooks.callbackPolicy.profile" => ("public-only", |c| c.hooks.callback_policy.profile = Profile::PublicOnly),
+        "hooks.callbackPolicy.allow" => ("[\"10.0.0.0/8\", \"lms.example.org\"]", |c| {
+            c.hooks.callback_policy.allow = vec![Destination::Network("10.0.0.0/8".parse().unwrap()), Destination::Host("lms.example.org".into())];
+        }),
+        "hooks.callbackPolicy.deny" => ("[\"*.example.org\"]", |c| {
+            c.hooks.callback_policy.deny = vec![Destination::Below("example.org".into())];
+        }),
+        "hooks.bearerOverHttp" => ("false", |c| c.hooks.bearer_over_http = false),
         "events" => ("[{\"message\": \"M\", \"id\": \"e\", \"user\": \"/u\", \"attributes\": {\"a\": \"/b\"}}]", |c| {
             let pointer = |text| crate::mapper::Pointer::parse(text).unwrap();
             c.events = vec![ConfiguredEvent {
