@@ -146,7 +146,7 @@ const ROOMS: &[Room] = &[
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     // tells who asks
-    room("server", &[], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
+    room("server", &["config"], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
     // Looks at everything, changes nothing.
     room("status", &["books", "clock", "event", "hook", "journal", "registry", "xapi"], &["tokio"]),
     room(

@@ -83,7 +83,7 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         .with_state(api)
         .layer(from_fn_with_state(observer.requests, count));
     let api_path: Arc<str> = config.bbb.api_path.as_str().into();
-    server::serve(listener, router, move |request| canonical(request, &api_path), stop).await;
+    server::serve(listener, config.api.limits, router, move |request| canonical(request, &api_path), stop).await;
 }
 
 /// How the daemon does, as JSON: for its own command line, so it is there only for who knows the secret.
@@ -209,8 +209,15 @@ impl Failure {
 
     /// What the client is told of an error of the registry; `otherwise` where the log says more.
     fn of(error: registry::Error, otherwise: &Self) -> Self {
-        if let registry::Error::NotFound = error {
-            return Self::MISSING_HOOK;
+        match error {
+            registry::Error::NotFound => return Self::MISSING_HOOK,
+            registry::Error::TooMany(most) => {
+                warn!(hooks = most, "A hook is not created: there are as many as hooks.maxHooks allows");
+                let message =
+                    format!("There are {most} hooks already, and no more are allowed (hooks.maxHooks). Destroy some.");
+                return Self { key: Self::CREATE.key, message: message.into() };
+            }
+            _ => {}
         }
         warn!(%error, answered = otherwise.key, "A call of the API failed");
         otherwise.clone()

@@ -203,6 +203,9 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         "server.bind" => json!(api.bind),
         "server.port" => json!(api.port),
         "api.checksumAlgorithms" => json!(api.checksum_algorithms.iter().map(|a| a.name()).collect::<Vec<_>>()),
+        "server.maxConnections" => json!(api.limits.connections),
+        "server.maxHeaderSize" => json!(api.limits.header_size),
+        "server.headerTimeout" => json!(ms(api.limits.header_timeout)),
         "hooks.checksumAlgorithm" => json!(hooks.checksum_algorithm.name()),
         "hooks.checksumFormat" => json!(match hooks.checksum_format {
             ChecksumFormat::Form => "form",
@@ -226,6 +229,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         }),
         "hooks.suspendFor" => json!(ms(hooks.suspend_for)),
         "hooks.requestTimeout" => json!(ms(hooks.request_timeout)),
+        "hooks.maxHooks" => json!(hooks.max_hooks),
         "hooks.idFormat" => json!(match hooks.id_format {
             IdFormat::Number => "number",
             IdFormat::Uuid => "uuid",

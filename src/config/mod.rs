@@ -158,6 +158,21 @@ pub struct Api {
     /// Algorithms accepted for checksums. Default all four. Key `W.api.supportedChecksumAlgorithms`;
     /// variable `SUPPORTED_CHECKSUM_ALGORITHMS` (a JSON list or a comma list).
     pub checksum_algorithms: Vec<Algorithm>,
+    /// What its clients may take. The metrics' server has the same limits.
+    pub limits: Limits,
+}
+
+/// What clients of an HTTP server may take. A key without a v3 name of its own has the same name under `W.api`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections at once, at least 1. Beyond it, the one that has not asked anything for longest is closed.
+    /// Default 1000. Key `server.maxConnections`.
+    pub connections: usize,
+    /// Most bytes of a request's line and headers, at least 8192. Default 32768. Key `server.maxHeaderSize`.
+    pub header_size: usize,
+    /// How long a client may take to send them, and how long a connection is kept without, in ms. Default 10000.
+    /// Key `server.headerTimeout`.
+    pub header_timeout: Duration,
 }
 
 /// Hooks and their callbacks. A key without a v3 name of its own has the same name under `W`.
@@ -199,6 +214,8 @@ pub struct Hooks {
     /// The deadline of one attempt, from connecting to the end of the answer, in ms. Default 5000.
     /// Key `hooks.requestTimeout`; variable `REQUEST_TIMEOUT`.
     pub request_timeout: Duration,
+    /// Most hooks; none is created beyond it, but permanent ones are. Default 10000. Key `hooks.maxHooks`.
+    pub max_hooks: usize,
     /// How ids of new hooks look. Default `number`. Key `hooks.idFormat`.
     pub id_format: IdFormat,
     /// What keeps its order. Default `meeting`. Key `hooks.ordering`.

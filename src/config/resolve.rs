@@ -8,7 +8,7 @@ use super::dialects::Settings;
 use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
-    Api, Bbb, CallbackPolicy, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogFormat,
+    Api, Bbb, CallbackPolicy, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Limits, Log, LogFormat,
     LogLevel, Mappings, Metrics, OnExhausted, Ordering, PermanentHook, Profile, RedisKeys, Secret, Sources, Xapi,
     XapiKeys, destination, events, identity, redis_server,
 };
@@ -127,6 +127,15 @@ impl<'a> Resolver<'a> {
                 }
                 if algorithms.is_empty() { found.expected("at least one algorithm") } else { Ok(algorithms) }
             }),
+            limits: Limits {
+                connections: self.read("server.maxConnections", 1000, values::count),
+                header_size: self.read("server.maxHeaderSize", 32 * 1024, |found| {
+                    let bytes = values::whole(found, 8 * 1024, 64 * 1024 * 1024)?;
+                    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+                }),
+                header_timeout: self
+                    .read("server.headerTimeout", Duration::from_secs(10), |f| values::milliseconds(f, 1)),
+            },
         }
     }
 
@@ -161,6 +170,7 @@ impl<'a> Resolver<'a> {
                 .read("hooks.requestTimeout", Duration::from_millis(5000), |f| values::milliseconds(f, 1)),
             on_exhausted: self.read("hooks.onExhausted", OnExhausted::Remove, |f| values::choice(f, &ON_EXHAUSTED)),
             suspend_for: self.read("hooks.suspendFor", Duration::from_secs(24 * 3600), |f| values::milliseconds(f, 1)),
+            max_hooks: self.read("hooks.maxHooks", 10_000, values::count),
             id_format: self.read("hooks.idFormat", IdFormat::Number, |f| values::choice(f, &ID_FORMATS)),
             ordering: self.read("hooks.ordering", Ordering::Meeting, |f| values::choice(f, &ORDERINGS)),
             concurrency: self.read("hooks.concurrency", 8, values::count),

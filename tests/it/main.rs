@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds something amiss fails")]
 
+mod abuse;
 mod api;
 mod backlog;
 mod books;
