@@ -81,6 +81,9 @@ pub enum Error {
     /// There is no such hook, or it is permanent.
     #[error("there is no such hook that could be destroyed")]
     NotFound,
+    /// There are as many hooks as there may be.
+    #[error("there are {0} hooks already")]
+    TooMany(usize),
     /// Redis cannot be read.
     #[error("Redis cannot be read: {0}")]
     Store(#[from] store::Error),
@@ -257,6 +260,11 @@ impl Registry {
         if let Some(known) = self.find(|hook| hook.callback_url == new.callback_url)? {
             self.tell(HookChange::WantedAgain(known.id.clone()));
             return Ok(Created::Duplicate(known));
+        }
+        let most = self.shared.config.get().hooks.max_hooks;
+        let known = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, HashMap::len);
+        if known >= most {
+            return Err(Error::TooMany(most));
         }
         Ok(Created::New(self.add(&mut last, new, false, now_ms).await?))
     }

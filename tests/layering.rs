@@ -63,6 +63,7 @@ const ROOMS: &[Room] = &[
     // how a cursor says what waits for a retry is the lanes' business too
     room("delivery::lanes", &["config", "event", "journal"], &[]),
     room("delivery::episode", &["bound"], &[]),
+    room("delivery::policy", &["config"], &[]),
     room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
     room("xapi::credentials", &["config"], &[]),
@@ -84,7 +85,7 @@ const ROOMS: &[Room] = &[
         &["std::time::SystemTime", "tokio"],
     ),
     room("commands::answer", &[], &[]),
-    room("commands::check", &["cli", "config", "connection"], &["redis", "std::net", "tokio"]),
+    room("commands::check", &["cli", "config", "connection", "delivery"], &["redis", "std::net", "tokio"]),
     room("commands::check::log_file", &["config"], &["std::fs"]),
     room("commands::check::show", &["config"], &[]),
     // asks the API, and by HEAD whether receivers are there
@@ -128,6 +129,8 @@ const ROOMS: &[Room] = &[
     room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
     room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
+    // looks names up
+    room("delivery::guard", &[], &["std::net", "tokio"]),
     // one deadline over several tries
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(
@@ -142,11 +145,12 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "api",
-        &["books", "bound", "checksum", "clock", "config", "event", "hook", "registry", "server", "status"],
+        // tells who must not be called before a hook is made for it
+        &["books", "bound", "checksum", "clock", "config", "delivery", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     // tells who asks
-    room("server", &[], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
+    room("server", &["config"], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
     // Looks at everything, changes nothing.
     room("status", &["books", "clock", "event", "hook", "journal", "registry", "xapi"], &["tokio"]),
     room(

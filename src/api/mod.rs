@@ -37,6 +37,8 @@ use crate::checksum::Algorithm;
 use crate::clock;
 use crate::config::Config;
 use crate::config::Secret;
+use crate::delivery::guard::Guard;
+use crate::delivery::policy::Policy;
 use crate::event::ExternalMeetingId;
 use crate::hook::Hook;
 use crate::registry;
@@ -55,6 +57,8 @@ struct Api {
     secrets: Arc<[Secret]>,
     checksum_algorithms: Arc<[Algorithm]>,
     refusals: Refusals,
+    /// Who must not be called.
+    guard: Guard,
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
@@ -69,6 +73,7 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         secrets,
         checksum_algorithms,
         refusals,
+        guard: Guard::new(Policy::of_callbacks(config)),
     };
     let router = Router::new()
         .route("/hooks/ping", get(|| async { "bbb-webhooks API up!" }))
@@ -79,7 +84,7 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         .with_state(api)
         .layer(from_fn_with_state(observer.requests, count));
     let api_path: Arc<str> = config.bbb.api_path.as_str().into();
-    server::serve(listener, router, move |request| canonical(request, &api_path), stop).await;
+    server::serve(listener, config.api.limits, router, move |request| canonical(request, &api_path), stop).await;
 }
 
 /// How the daemon does, as JSON: for its own command line, so it is there only for who knows the secret.
@@ -109,6 +114,7 @@ async fn count(State(requests): State<Arc<ApiRequests>>, request: Request, next:
 
 async fn create(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
     let new = new_hook(&call)?;
+    may_be_called(&api.guard, &new.callback_url).await?;
     let created = api.registry.create(new, clock::unix_ms()).await;
     Ok(match created.map_err(|error| Failure::of(error, &Failure::CREATE))? {
         Created::New(hook) => answer(&Answer::Created(&hook)),
@@ -171,6 +177,16 @@ fn new_hook(call: &Signed) -> Result<NewHook, Failure> {
     })
 }
 
+/// Refuses a URL to which no callback would go.
+async fn may_be_called(guard: &Guard, callback_url: &str) -> Result<(), Failure> {
+    let Ok(url) = Url::parse(callback_url) else { return Err(Failure::CREATE) };
+    let refused = guard.judge_thoroughly(&url).await;
+    refused.map_err(|refusal| {
+        let message = format!("No callbacks are sent to this callbackURL: {refusal} ({}).", refusal.key());
+        Failure { key: Failure::CREATE.key, message: message.into() }
+    })
+}
+
 /// Why a call failed, as the client is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Failure {
@@ -194,8 +210,15 @@ impl Failure {
 
     /// What the client is told of an error of the registry; `otherwise` where the log says more.
     fn of(error: registry::Error, otherwise: &Self) -> Self {
-        if let registry::Error::NotFound = error {
-            return Self::MISSING_HOOK;
+        match error {
+            registry::Error::NotFound => return Self::MISSING_HOOK,
+            registry::Error::TooMany(most) => {
+                warn!(hooks = most, "A hook is not created: there are as many as hooks.maxHooks allows");
+                let message =
+                    format!("There are {most} hooks already, and no more are allowed (hooks.maxHooks). Destroy some.");
+                return Self { key: Self::CREATE.key, message: message.into() };
+            }
+            _ => {}
         }
         warn!(%error, answered = otherwise.key, "A call of the API failed");
         otherwise.clone()

@@ -1,5 +1,6 @@
 //! The only wiring: builds the parts, starts their tasks, watches over them, stops them in order.
 
+mod descriptors;
 mod recall;
 mod reload;
 mod tasks;
@@ -213,6 +214,7 @@ impl App {
     /// # Errors
     /// If it cannot start: its port is taken, say.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        descriptors::raise(config.api.limits.connections);
         let current = Current::new(config);
         let config = current.get();
         let listener = listen("the API", config.api.bind, config.api.port).await?;
@@ -320,7 +322,7 @@ impl App {
         if let Some(listener) = metrics_listener {
             info!(address = %listener.local_addr()?, path = config.metrics.path, "Metrics are served");
             let (observer, config, stop) = (observer.clone(), Arc::clone(&config), stops.api.clone());
-            tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config.metrics, stop).await });
+            tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config, stop).await });
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
         if config.bbb.previous_secret.is_some() {

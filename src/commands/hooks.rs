@@ -19,6 +19,8 @@ use crate::commands::say;
 use crate::commands::table;
 use crate::config::Config;
 use crate::config::masked_url;
+use crate::delivery::guard::Guard;
+use crate::delivery::policy::Policy;
 use crate::delivery::retry::Answer as Delivery;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
@@ -139,7 +141,8 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
         }
     };
     let timeout = config.hooks.request_timeout;
-    let sender = Sender::new(timeout, &[]).context("callbacks cannot be sent")?;
+    let guard = Guard::new(Policy::of_callbacks(config));
+    let sender = Sender::new(timeout, &[], Some(guard)).context("callbacks cannot be sent")?;
     let now_ms = clock::unix_ms();
     let event = test_event(hook.meeting.as_deref(), hook.raw || asked.raw, now_ms);
     let address = Address::new(&hook.url).with_context(|| format!("{} is no URL", hook.url))?;
@@ -213,6 +216,9 @@ fn hint(answer: Delivery, timeout: Duration) -> String {
         }
         Delivery::Connect => "Does it run? Can this server reach it: name, port, firewall, certificate?",
         Delivery::Broken => "The receiver, or a proxy before it, ended the connection without an answer.",
+        Delivery::Refused => {
+            "The daemon does not call it either. If it should, see hooks.callbackPolicy in the documentation of the configuration."
+        }
         Delivery::Unsent => "The URL cannot be asked: look how it is written.",
     };
     text.to_owned()

@@ -10,8 +10,8 @@ use super::dialects::Settings;
 use super::identity::Agreement;
 use super::keys::{self, ROWS, Row};
 use super::{
-    ChecksumFormat, Config, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, RedisServer, Secret, Sources,
-    identity,
+    ChecksumFormat, Config, Destination, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, Profile, RedisServer,
+    Secret, Sources, identity,
 };
 
 /// What stands for a secret.
@@ -187,6 +187,10 @@ pub fn masked_url(url: &str) -> String {
     url.to_string()
 }
 
+fn listed(destinations: &[Destination]) -> Value {
+    destinations.iter().map(|destination| json!(destination.to_string())).collect()
+}
+
 /// The value of a key, by its canonical name; none for keys that say nothing here.
 fn value(config: &Config, key: &str) -> Option<Value> {
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -201,6 +205,9 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         "server.bind" => json!(api.bind),
         "server.port" => json!(api.port),
         "api.checksumAlgorithms" => json!(api.checksum_algorithms.iter().map(|a| a.name()).collect::<Vec<_>>()),
+        "server.maxConnections" => json!(api.limits.connections),
+        "server.maxHeaderSize" => json!(api.limits.header_size),
+        "server.headerTimeout" => json!(ms(api.limits.header_timeout)),
         "hooks.checksumAlgorithm" => json!(hooks.checksum_algorithm.name()),
         "hooks.checksumFormat" => json!(match hooks.checksum_format {
             ChecksumFormat::Form => "form",
@@ -225,6 +232,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         }),
         "hooks.suspendFor" => json!(ms(hooks.suspend_for)),
         "hooks.requestTimeout" => json!(ms(hooks.request_timeout)),
+        "hooks.maxHooks" => json!(hooks.max_hooks),
         "hooks.idFormat" => json!(match hooks.id_format {
             IdFormat::Number => "number",
             IdFormat::Uuid => "uuid",
@@ -235,6 +243,14 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             Ordering::None => "none",
         }),
         "hooks.concurrency" => json!(hooks.concurrency),
+        "hooks.callbackPolicy.profile" => json!(match hooks.callback_policy.profile {
+            Profile::Standard => "standard",
+            Profile::PublicOnly => "public-only",
+            Profile::ListedOnly => "listed-only",
+        }),
+        "hooks.callbackPolicy.allow" => listed(&hooks.callback_policy.allow),
+        "hooks.callbackPolicy.deny" => listed(&hooks.callback_policy.deny),
+        "hooks.bearerOverHttp" => json!(hooks.bearer_over_http),
         "events" => events.iter().map(crate::mapper::ConfiguredEvent::to_json).collect(),
         "input.channels" => json!(input.channels),
         "redis.keys.hooks" => json!(keys.hooks),

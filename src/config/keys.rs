@@ -100,6 +100,9 @@ pub(super) const ROWS: &[Row] = &[
     row("server.bind", &["server.bind"], &["W.api.bind"]).variable("SERVER_BIND_IP"),
     row("server.port", &["server.port"], &["W.api.port"]).variable("SERVER_PORT"),
     row("api.checksumAlgorithms", &[], &["W.api.supportedChecksumAlgorithms"]).variable("SUPPORTED_CHECKSUM_ALGORITHMS"),
+    row("server.maxConnections", &["server.maxConnections"], &["W.api.maxConnections"]),
+    row("server.maxHeaderSize", &["server.maxHeaderSize"], &["W.api.maxHeaderSize"]),
+    row("server.headerTimeout", &["server.headerTimeout"], &["W.api.headerTimeout"]),
 
     row("hooks.checksumAlgorithm", &[], &["W.hookChecksumAlgorithm"]).variable("HOOK_CHECKSUM_ALGORITHM"),
     row("hooks.checksumFormat", &["hooks.checksumFormat"], &["W.checksumFormat"]),
@@ -116,9 +119,14 @@ pub(super) const ROWS: &[Row] = &[
     row("hooks.onExhausted", &["hooks.onExhausted"], &["W.onExhausted"]),
     row("hooks.suspendFor", &["hooks.suspendFor"], &["W.suspendFor"]),
     row("hooks.requestTimeout", &["hooks.requestTimeout"], &["W.requestTimeout"]).variable("REQUEST_TIMEOUT"),
+    row("hooks.maxHooks", &["hooks.maxHooks"], &["W.maxHooks"]),
     row("hooks.idFormat", &["hooks.idFormat"], &["W.idFormat"]),
     row("hooks.ordering", &["hooks.ordering"], &["W.ordering"]),
     row("hooks.concurrency", &["hooks.concurrency"], &["W.concurrency"]),
+    row("hooks.callbackPolicy.profile", &["hooks.callbackPolicy.profile"], &["W.callbackPolicy.profile"]),
+    row("hooks.callbackPolicy.allow", &["hooks.callbackPolicy.allow"], &["W.callbackPolicy.allow"]),
+    row("hooks.callbackPolicy.deny", &["hooks.callbackPolicy.deny"], &["W.callbackPolicy.deny"]),
+    row("hooks.bearerOverHttp", &["hooks.bearerOverHttp"], &["W.bearerOverHttp"]),
 
     row("events", &["events"], &[]),
 

@@ -18,6 +18,7 @@
 //! Nothing here reads the process's environment or a fixed path by itself: both come in as [`Sources`].
 
 mod bigbluebutton;
+mod destination;
 mod dialects;
 mod effective;
 mod events;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use crate::checksum::Algorithm;
 use crate::mapper::ConfiguredEvent;
 
+pub use self::destination::Destination;
 pub use self::effective::Explained;
 pub use self::effective::Setting;
 pub use self::effective::masked_url;
@@ -53,6 +55,8 @@ pub use self::reload::Change;
 pub use self::reload::Current;
 pub use self::report::Error;
 pub use self::sources::Sources;
+#[cfg(test)]
+pub(crate) use self::tests::config_of as of_text;
 
 /// A configuration, and what the operator should know about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,6 +168,21 @@ pub struct Api {
     /// Algorithms accepted for checksums. Default all four. Key `W.api.supportedChecksumAlgorithms`;
     /// variable `SUPPORTED_CHECKSUM_ALGORITHMS` (a JSON list or a comma list).
     pub checksum_algorithms: Vec<Algorithm>,
+    /// What its clients may take. The metrics' server has the same limits.
+    pub limits: Limits,
+}
+
+/// What clients of an HTTP server may take. A key without a v3 name of its own has the same name under `W.api`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections at once, at least 1. Beyond it, the one that has not asked anything for longest is closed.
+    /// Default 1000. Key `server.maxConnections`.
+    pub connections: usize,
+    /// Most bytes of a request's line and headers, at least 8192. Default 32768. Key `server.maxHeaderSize`.
+    pub header_size: usize,
+    /// How long a client may take to send them, and how long a connection is kept without, in ms. Default 10000.
+    /// Key `server.headerTimeout`.
+    pub header_timeout: Duration,
 }
 
 /// Hooks and their callbacks. A key without a v3 name of its own has the same name under `W`.
@@ -208,12 +227,42 @@ pub struct Hooks {
     /// The deadline of one attempt, from connecting to the end of the answer, in ms. Default 5000.
     /// Key `hooks.requestTimeout`; variable `REQUEST_TIMEOUT`.
     pub request_timeout: Duration,
+    /// Most hooks; none is created beyond it, but permanent ones are. Default 10000. Key `hooks.maxHooks`.
+    pub max_hooks: usize,
     /// How ids of new hooks look. Default `number`. Key `hooks.idFormat`.
     pub id_format: IdFormat,
     /// What keeps its order. Default `meeting`. Key `hooks.ordering`.
     pub ordering: Ordering,
     /// Most callbacks of one hook in flight at once, at least 1. Default 8. Key `hooks.concurrency`.
     pub concurrency: usize,
+    /// Where callbacks may go. Keys `hooks.callbackPolicy.*`.
+    pub callback_policy: CallbackPolicy,
+    /// Send `Authorization: Bearer` to `http` URLs too, where anybody on the way can read the secret. Default true.
+    /// Key `hooks.bearerOverHttp`.
+    pub bearer_over_http: bool,
+}
+
+/// Where callbacks may go. Never to the daemon's own ports, nor to Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackPolicy {
+    /// Which addresses are allowed that stand on no list. Default `standard`. Key `profile`.
+    pub profile: Profile,
+    /// Allowed although the profile says otherwise. Default none. Key `allow`.
+    pub allow: Vec<Destination>,
+    /// Denied, even if it is allowed elsewhere. Default none. Key `deny`.
+    pub deny: Vec<Destination>,
+}
+
+/// Which addresses callbacks may go to (`hooks.callbackPolicy.profile`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// All but link-local ones and those of clouds' metadata services: LMS and BigBlueButton often share a machine or a
+    /// private network.
+    Standard,
+    /// Those of the public Internet.
+    PublicOnly,
+    /// Only those that are allowed by name or network.
+    ListedOnly,
 }
 
 /// A hook that exists because the configuration says so.

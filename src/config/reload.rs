@@ -56,6 +56,7 @@ fn with_what_changes_at_once(now: &Config, new: &Config) -> Config {
     next.hooks.permanent_interval_reset = new.hooks.permanent_interval_reset;
     next.hooks.on_exhausted = new.hooks.on_exhausted;
     next.hooks.suspend_for = new.hooks.suspend_for;
+    next.hooks.max_hooks = new.hooks.max_hooks;
     next.log.level = new.log.level;
     next
 }

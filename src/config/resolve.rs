@@ -8,9 +8,9 @@ use super::dialects::Settings;
 use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
-    Api, Bbb, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Log, LogFormat, LogLevel, Mappings,
-    Metrics, OnExhausted, Ordering, PermanentHook, RedisKeys, Secret, Sources, Xapi, XapiKeys, events, identity,
-    redis_server,
+    Api, Bbb, CallbackPolicy, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Limits, Log, LogFormat,
+    LogLevel, Mappings, Metrics, OnExhausted, Ordering, PermanentHook, Profile, RedisKeys, Secret, Sources, Xapi,
+    XapiKeys, destination, events, identity, redis_server,
 };
 use crate::checksum::Algorithm;
 
@@ -22,6 +22,8 @@ const ID_FORMATS: [(&str, IdFormat); 2] = [("number", IdFormat::Number), ("uuid"
 const ON_EXHAUSTED: [(&str, OnExhausted); 2] = [("remove", OnExhausted::Remove), ("suspend", OnExhausted::Suspend)];
 const ORDERINGS: [(&str, Ordering); 3] =
     [("meeting", Ordering::Meeting), ("hook", Ordering::Hook), ("none", Ordering::None)];
+const PROFILES: [(&str, Profile); 3] =
+    [("standard", Profile::Standard), ("public-only", Profile::PublicOnly), ("listed-only", Profile::ListedOnly)];
 const LOG_FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LOG_LEVELS: [(&str, LogLevel); 9] = [
@@ -130,6 +132,15 @@ impl<'a> Resolver<'a> {
                 }
                 if algorithms.is_empty() { found.expected("at least one algorithm") } else { Ok(algorithms) }
             }),
+            limits: Limits {
+                connections: self.read("server.maxConnections", 1000, values::count),
+                header_size: self.read("server.maxHeaderSize", 32 * 1024, |found| {
+                    let bytes = values::whole(found, 8 * 1024, 64 * 1024 * 1024)?;
+                    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+                }),
+                header_timeout: self
+                    .read("server.headerTimeout", Duration::from_secs(10), |f| values::milliseconds(f, 1)),
+            },
         }
     }
 
@@ -165,9 +176,16 @@ impl<'a> Resolver<'a> {
                 .read("hooks.requestTimeout", Duration::from_millis(5000), |f| values::milliseconds(f, 1)),
             on_exhausted: self.read("hooks.onExhausted", OnExhausted::Remove, |f| values::choice(f, &ON_EXHAUSTED)),
             suspend_for: self.read("hooks.suspendFor", Duration::from_secs(24 * 3600), |f| values::milliseconds(f, 1)),
+            max_hooks: self.read("hooks.maxHooks", 10_000, values::count),
             id_format: self.read("hooks.idFormat", IdFormat::Number, |f| values::choice(f, &ID_FORMATS)),
             ordering: self.read("hooks.ordering", Ordering::Meeting, |f| values::choice(f, &ORDERINGS)),
             concurrency: self.read("hooks.concurrency", 8, values::count),
+            callback_policy: CallbackPolicy {
+                profile: self.read("hooks.callbackPolicy.profile", Profile::Standard, |f| values::choice(f, &PROFILES)),
+                allow: self.read("hooks.callbackPolicy.allow", Vec::new(), destination::destinations),
+                deny: self.read("hooks.callbackPolicy.deny", Vec::new(), destination::destinations),
+            },
+            bearer_over_http: self.read("hooks.bearerOverHttp", true, values::boolean),
         }
     }
 

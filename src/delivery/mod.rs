@@ -4,7 +4,9 @@
 //! [`tally`] counts what came of it.
 
 pub mod episode;
+pub mod guard;
 pub mod lanes;
+pub mod policy;
 pub mod retry;
 pub mod sender;
 pub mod tally;

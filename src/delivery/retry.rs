@@ -16,6 +16,8 @@ pub enum Answer {
     Connect,
     /// The connection broke before the answer.
     Broken,
+    /// It was not made: the configuration forbids it (`hooks.callbackPolicy`, `hooks.bearerOverHttp`).
+    Refused,
     /// The delivery itself failed here, before anything was sent.
     Unsent,
 }
@@ -42,6 +44,7 @@ impl Answer {
             Self::Timeout => "timeout",
             Self::Connect => "no_connection",
             Self::Broken => "broken",
+            Self::Refused => "refused",
             Self::Unsent => "unsent",
         }
     }
@@ -64,6 +67,7 @@ impl fmt::Display for Answer {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Connect => f.write_str("no connection"),
             Self::Broken => f.write_str("the connection broke"),
+            Self::Refused => f.write_str("the configuration forbids it"),
             Self::Unsent => f.write_str("it could not be sent"),
         }
     }

@@ -1,16 +1,22 @@
 //! One attempt to deliver something over HTTP.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Certificate;
 use reqwest::Client;
 use reqwest::Response;
 use reqwest::StatusCode;
+use reqwest::dns::Addrs;
+use reqwest::dns::Name;
+use reqwest::dns::Resolve;
+use reqwest::dns::Resolving;
 use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderValue;
@@ -23,6 +29,9 @@ use url::Url;
 
 use crate::clock;
 use crate::config::Secret;
+use crate::delivery::guard::Guard;
+use crate::delivery::guard::Nowhere;
+use crate::delivery::policy::Refusal;
 use crate::delivery::retry::Answer;
 use crate::delivery::retry::retry_after;
 
@@ -37,8 +46,24 @@ const ANSWER_BYTES: usize = 64 * 1024;
 const CLOSED_SAYS_SO_WITHIN: Duration = Duration::from_millis(100);
 
 tokio::task_local! {
-    /// Whether an attempt made a connection of its own.
-    static CONNECTED: Cell<bool>;
+    /// What the parts of the client say and hear of the attempt that they work for.
+    static ATTEMPT: Attempt;
+}
+
+#[derive(Debug, Default)]
+struct Attempt {
+    /// Whether it made a connection of its own.
+    connected: Cell<bool>,
+    /// The port that it connects to: whoever looks names up is not told.
+    port: Cell<u16>,
+    /// Why it must not go on.
+    refused: RefCell<Option<Refusal>>,
+}
+
+impl Attempt {
+    fn heads_for(&self, url: &Url) {
+        self.port.set(url.port_or_known_default().unwrap_or_default());
+    }
 }
 
 /// What to send by POST.
@@ -87,28 +112,37 @@ pub struct Sender {
     client: Client,
     /// The deadline of an attempt, from connecting to the end of the answer.
     timeout: Duration,
+    guard: Option<Guard>,
 }
 
 impl Sender {
-    /// A sender that gives each attempt `timeout`, and believes `authorities` beside those of the system.
+    /// A sender that gives each attempt `timeout`, believes `authorities` beside those of the system, and connects only to
+    /// where `guard` lets it; without one, to anywhere.
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(timeout: Duration, authorities: &[Certificate]) -> Result<Self, Unusable> {
+    pub fn new(timeout: Duration, authorities: &[Certificate], guard: Option<Guard>) -> Result<Self, Unusable> {
         let builder = || {
-            Client::builder()
+            let builder = Client::builder();
+            let builder = match guard.clone() {
+                Some(guard) => builder.dns_resolver(Arc::new(GuardedNames(guard))),
+                None => builder,
+            };
+            let guard = guard.clone();
+            builder
                 .tls_certs_merge(authorities.iter().cloned())
                 .user_agent(concat!("bbb-webhooks/", env!("CARGO_PKG_VERSION")))
-                .redirect(Policy::custom(follow))
+                .redirect(Policy::custom(move |attempt| follow(attempt, guard.as_ref())))
                 // A callback URL is a secret as a rule, and not for where its receiver redirects to.
                 .referer(false)
                 // Retries are counted, and they are ours.
                 .retry(reqwest::retry::never())
                 .connector_layer(MapRequestLayer::new(|destination| {
                     // Some connections are made outside of any attempt, for the next one.
-                    let _ = CONNECTED.try_with(|connected| connected.set(true));
+                    let _ = ATTEMPT.try_with(|attempt| attempt.connected.set(true));
                     destination
                 }))
+                // A proxy would go where the guard cannot see.
                 .no_proxy()
                 .tcp_nodelay(true)
         };
@@ -119,7 +153,7 @@ impl Sender {
             );
             builder().tls_certs_only(authorities.iter().cloned()).build()
         })?;
-        Ok(Self { client, timeout })
+        Ok(Self { client, timeout, guard })
     }
 
     /// Makes one attempt. If a connection that was kept turns out to be closed, the attempt is made again at once, on a new
@@ -130,12 +164,16 @@ impl Sender {
     /// connections that it was sent them on, so it gets one twice at most when it begins to do so.
     pub async fn send(&self, post: Post<'_>) -> Answered {
         let begun = Instant::now();
-        let attempt = async { (self.attempt(post, self.timeout).await, CONNECTED.with(Cell::get)) };
-        let (first, connected) = CONNECTED.scope(Cell::new(false), attempt).await;
+        let attempt =
+            async { (self.attempt(post, self.timeout).await, ATTEMPT.with(|attempt| attempt.connected.get())) };
+        let (first, connected) = ATTEMPT.scope(Attempt::default(), attempt).await;
         let took = begun.elapsed();
         let was_closed = !connected && took < CLOSED_SAYS_SO_WITHIN;
         match first.answer {
-            Answer::Broken if was_closed => self.attempt(post, self.timeout.saturating_sub(took)).await,
+            Answer::Broken if was_closed => {
+                let again = self.attempt(post, self.timeout.saturating_sub(took));
+                ATTEMPT.scope(Attempt::default(), again).await
+            }
             _ => first,
         }
     }
@@ -154,7 +192,17 @@ impl Sender {
             // Instead of what a user and password in the URL would say.
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        match self.client.execute(request).await {
+        if let Some(guard) = &self.guard
+            && let Err(refusal) = guard.judge(request.url()).await
+        {
+            return refused(&refusal);
+        }
+        ATTEMPT.with(|attempt| attempt.heads_for(request.url()));
+        let outcome = self.client.execute(request).await;
+        if let Some(refusal) = ATTEMPT.with(|attempt| attempt.refused.take()) {
+            return refused(&refusal);
+        }
+        match outcome {
             Ok(response) => {
                 let answer = Answer::Status(response.status().as_u16());
                 let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -205,10 +253,50 @@ pub fn root(error: &reqwest::Error) -> String {
     root.to_string()
 }
 
+/// An attempt that was not made, or not to its end.
+fn refused(refusal: &Refusal) -> Answered {
+    Answered { answer: Answer::Refused, retry_after: None, cause: Some(format!("{refusal} ({})", refusal.key())) }
+}
+
 /// Only 307 and 308 promise that method and body are repeated; any other redirect would lose the body.
-fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
-    let keeps_the_body = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-    if keeps_the_body && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
+fn follow(redirect: reqwest::redirect::Attempt<'_>, guard: Option<&Guard>) -> reqwest::redirect::Action {
+    let keeps_the_body = matches!(redirect.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    if !keeps_the_body || redirect.previous().len() > REDIRECTS {
+        return redirect.stop();
+    }
+    match guard.map_or(Ok(()), |guard| guard.judge_at_once(redirect.url())) {
+        Ok(()) => {
+            let _ = ATTEMPT.try_with(|attempt| attempt.heads_for(redirect.url()));
+            redirect.follow()
+        }
+        Err(refusal) => {
+            let _ = ATTEMPT.try_with(|attempt| attempt.refused.replace(Some(refusal.clone())));
+            redirect.error(refusal)
+        }
+    }
+}
+
+/// Looks names up, and finds only addresses to which something may be sent.
+#[derive(Debug)]
+struct GuardedNames(Guard);
+
+impl Resolve for GuardedNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.0.clone();
+        let port = ATTEMPT.try_with(|attempt| attempt.port.get());
+        Box::pin(async move {
+            // It would be for some attempt to come, which may make one of its own.
+            let port = port.map_err(|_| "no attempt waits for this connection")?;
+            match guard.resolve(name.as_str(), port).await {
+                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
+                Err(Nowhere::Unknown(error)) => Err(error.into()),
+                Err(Nowhere::Refused(refusal)) => {
+                    let _ = ATTEMPT.try_with(|attempt| attempt.refused.replace(Some(refusal.clone())));
+                    Err(refusal.into())
+                }
+            }
+        })
+    }
 }
 
 /// Reads an answer to its end, to [`ANSWER_BYTES`], or to the deadline. The status counts, however this goes.
@@ -219,5 +307,85 @@ async fn read_answer(mut response: Response) {
         if left == 0 {
             break;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::delivery::policy::Policy as CallbackPolicy;
+
+    /// A receiver on 127.0.0.1 that answers each connection once; its port.
+    async fn receiver(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut read = [0; 4096];
+                let _ = stream.read(&mut read).await;
+                let answer = answer.replace("PORT", &port.to_string());
+                stream.write_all(format!("HTTP/1.1 {answer}\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+            }
+        });
+        port
+    }
+
+    fn sender(yaml: &str) -> Sender {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let guard = Guard::new(CallbackPolicy::of_callbacks(&crate::config::of_text(yaml)));
+        Sender::new(Duration::from_secs(5), &[], Some(guard)).unwrap()
+    }
+
+    async fn sent(sender: &Sender, url: &str) -> (Answer, String) {
+        let url = &Url::parse(url).unwrap();
+        let post = Post { url, content_type: "text/plain", headers: &[], body: "x", authorization: None };
+        let answered = sender.send(post).await;
+        (answered.answer, answered.cause.unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn the_address_that_is_connected_to_is_the_one_that_was_judged() {
+        let port = receiver("200 OK\r\ncontent-length: 0").await;
+        let sender = sender("");
+        let to = |name: &str| format!("http://{name}.test:{port}/");
+        assert_eq!(sent(&sender, &to("127-0-0-1")).await.0, Answer::Status(200));
+        assert_eq!(sent(&sender, &to("169-254-169-254n127-0-0-1")).await.0, Answer::Status(200));
+        let (answer, why) = sent(&sender, &to("169-254-169-254")).await;
+        assert_eq!(answer, Answer::Refused);
+        assert_eq!(why, "169.254.169.254 is a link-local address (hooks.callbackPolicy)");
+        let rebound = to("127-0-0-1x169-254-169-254");
+        assert_eq!(sent(&sender, &rebound).await.0, Answer::Status(200));
+        assert_eq!(sent(&sender, &rebound).await.0, Answer::Refused, "it leads elsewhere now");
+    }
+
+    #[tokio::test]
+    async fn redirects_are_judged_each() {
+        for (location, expected) in [
+            ("http://169.254.169.254/latest", Answer::Refused),
+            ("http://[::ffff:a9fe:a9fe]/", Answer::Refused),
+            ("http://2852039166/", Answer::Refused),
+            ("http://169-254-169-254.test/", Answer::Refused),
+            ("http://127-0-0-1.test:3005/", Answer::Refused),
+            ("http://127.0.0.1:6379/", Answer::Refused),
+        ] {
+            let answer = format!("307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0");
+            let port = receiver(answer.leak()).await;
+            let url = format!("http://127.0.0.1:{port}/");
+            assert_eq!(sent(&sender(""), &url).await.0, expected, "{location}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_guard_it_goes_anywhere() {
+        let port = receiver("200 OK\r\ncontent-length: 0").await;
+        let url = format!("http://127.0.0.1:{port}/");
+        let strict = sender("hooks: {callbackPolicy: {profile: public-only}}");
+        assert_eq!(sent(&strict, &url).await.0, Answer::Refused);
+        let open = Sender { client: Client::builder().tls_certs_only([]).build().unwrap(), guard: None, ..strict };
+        assert_eq!(sent(&open, &url).await.0, Answer::Status(200));
     }
 }

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::config::Metrics;
+use crate::config::Config;
 use crate::server;
 use crate::status::Observer;
 
@@ -32,10 +32,11 @@ struct Exporter {
 }
 
 /// Serves the metrics on `listener` until told to stop.
-pub async fn serve(listener: TcpListener, observer: Observer, settings: &Metrics, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, stop: CancellationToken) {
+    let settings = &config.metrics;
     let exporter = Exporter { observer: Arc::new(observer), process: settings.process };
     let router = Router::new().route(&settings.path, get(scrape)).with_state(exporter);
-    server::serve(listener, router, |request| request, stop).await;
+    server::serve(listener, config.api.limits, router, |request| request, stop).await;
 }
 
 async fn scrape(State(exporter): State<Exporter>) -> Response {

@@ -17,11 +17,17 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use url::Host;
+use url::Url;
 
 use crate::config::Current;
+use crate::delivery::guard::Guard;
+use crate::delivery::policy::Policy;
 use crate::delivery::sender::Sender;
 use crate::delivery::sender::Unusable;
 use crate::event::HookId;
+use crate::hook::Hook;
 use crate::registry::HookChange;
 use crate::registry::Registry;
 use crate::webhooks::callback::CallbackBuilder;
@@ -39,6 +45,9 @@ pub struct Webhooks {
     shared: Arc<Shared>,
     deliverers: JoinSet<()>,
     running: HashMap<HookId, Running>,
+    guard: Guard,
+    /// Whether callbacks carry the secret itself.
+    bearer: bool,
 }
 
 impl Webhooks {
@@ -48,13 +57,26 @@ impl Webhooks {
     /// If TLS cannot be set up.
     pub fn new(current: &Current, registry: Registry) -> Result<Self, Unusable> {
         let config = current.get();
+        let guard = Guard::new(Policy::of_callbacks(&config));
         let shared = Shared {
             config: current.clone(),
             builder: CallbackBuilder::new(&config.bbb, &config.hooks),
-            sender: Sender::new(config.hooks.request_timeout, &[])?,
+            sender: Sender::new(config.hooks.request_timeout, &[], Some(guard.clone()))?,
             registry,
         };
-        Ok(Self { shared: Arc::new(shared), deliverers: JoinSet::new(), running: HashMap::new() })
+        let (deliverers, running, bearer) = (JoinSet::new(), HashMap::new(), config.bbb.bearer_auth);
+        Ok(Self { shared: Arc::new(shared), deliverers, running, guard, bearer })
+    }
+
+    /// Says what an operator should know of a hook before it is called.
+    fn warn_of(&self, hook: &Hook) {
+        let Ok(url) = Url::parse(&hook.callback_url) else { return };
+        if let Err(refusal) = self.guard.judge_at_once(&url) {
+            let what = if hook.permanent { "This permanent hook" } else { "This hook" };
+            warn!(hook.id = %hook.id, host = hook.host(), why = %refusal, key = refusal.key(), "{what} is not called: the configuration forbids it");
+        } else if self.bearer && url.scheme() == "http" && !leads_here(&url) {
+            warn!(hook.id = %hook.id, host = hook.host(), "Callbacks to this hook carry the secret of this server over http, where anybody on the way can read it; hooks.bearerOverHttp: false forbids that");
+        }
     }
 
     /// Delivers until told to stop; attempts in flight are finished then.
@@ -65,6 +87,7 @@ impl Webhooks {
                 () = stop.cancelled() => break,
                 change = changes.recv() => match change {
                     Some(HookChange::Added(hook, reader)) => {
+                        self.warn_of(&hook);
                         let running = Running { stop: stop.child_token(), probe: Arc::new(Notify::new()) };
                         let (id, token) = (hook.id.clone(), running.stop.clone());
                         let probe = Arc::clone(&running.probe);
@@ -91,6 +114,16 @@ impl Webhooks {
         while let Some(ended) = self.deliverers.join_next().await {
             resume_panic(ended);
         }
+    }
+}
+
+/// Whether a URL leads no further than this machine.
+fn leads_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 

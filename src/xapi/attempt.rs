@@ -56,6 +56,6 @@ pub(super) async fn attempt(journal: Journal, shared: Arc<Shared>, lrs: Arc<Lrs>
         body: &body,
         authorization: lrs.authorization(),
     };
-    let answered = shared.sender.send(post).await;
+    let answered = shared.sender_to(&lrs).send(post).await;
     Attempted { answered: Some(answered), lost, events }
 }

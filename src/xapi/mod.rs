@@ -33,6 +33,8 @@ use uuid::uuid;
 
 use crate::config::Current;
 use crate::config::Secret;
+use crate::delivery::guard::Guard;
+use crate::delivery::policy::Policy;
 use crate::delivery::sender;
 use crate::delivery::sender::Sender;
 use crate::event::HookId;
@@ -74,7 +76,10 @@ struct Shared {
     /// The LRS of meetings that bring none.
     own: Option<Arc<Lrs>>,
     secrets: Vec<Secret>,
+    /// Sends to the LRS of the configuration, wherever that is.
     sender: Sender,
+    /// Sends to those that meetings bring, where callbacks may go too.
+    guest_sender: Sender,
     store: Arc<Store>,
     behind: Arc<WriteBehind>,
     config: Current,
@@ -127,13 +132,15 @@ impl Xapi {
             }
             None => Vec::new(),
         };
+        let guard = Guard::new(Policy::of_guests(&config));
         let shared = Shared {
             known: Mutex::default(),
             site: Site { domain: config.bbb.server_domain.clone(), namespace },
             zone: TimeZone::system(),
             own,
             secrets: config.bbb.accepted_secrets().cloned().collect(),
-            sender: Sender::new(settings.request_timeout, &authorities)?,
+            sender: Sender::new(settings.request_timeout, &authorities, None)?,
+            guest_sender: Sender::new(settings.request_timeout, &authorities, Some(guard))?,
             store,
             behind,
             config: current.clone(),
@@ -204,6 +211,11 @@ impl Xapi {
 }
 
 impl Shared {
+    /// What sends to this LRS.
+    fn sender_to(&self, lrs: &Lrs) -> &Sender {
+        if self.own.as_deref() == Some(lrs) { &self.sender } else { &self.guest_sender }
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds something amiss fails")]
 
+mod abuse;
 mod api;
 mod backlog;
 mod books;
@@ -35,6 +36,7 @@ mod losses;
 mod metrics;
 mod moody;
 mod pace;
+mod policy;
 mod redirects;
 mod refusals;
 mod reload;

@@ -10,6 +10,7 @@ use redis::Client;
 use redis::RedisError;
 use redis::RedisResult;
 use tokio::time::timeout;
+use url::Url;
 
 use super::Finding;
 use super::Grade;
@@ -23,6 +24,8 @@ use crate::config::Xapi;
 use crate::config::masked_url;
 use crate::connection;
 use crate::connection::Connection;
+use crate::delivery::guard::Guard;
+use crate::delivery::policy::Policy;
 
 /// Written to see whether Redis takes it, and removed at once.
 const PROBE_KEY: &str = "bigbluebutton:webhooks:out:check";
@@ -218,9 +221,11 @@ async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
     if hooks.is_empty() {
         return Vec::new();
     }
+    let mut findings = forbidden(config, online).await;
     if !online {
         let text = format!("{} configured; --online asks whether they are there", hooks.len());
-        return vec![Finding::new(PERMANENT, Grade::Skipped, text)];
+        findings.push(Finding::new(PERMANENT, Grade::Skipped, text));
+        return findings;
     }
     let prober = match Prober::new(config.hooks.request_timeout, None) {
         Ok(prober) => prober,
@@ -233,5 +238,21 @@ async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
             Err(why) => Finding::new(PERMANENT, Grade::Failed, format!("{shown}: {why}")),
         }
     };
-    futures_util::future::join_all(hooks.iter().map(|hook| probe(&hook.url))).await
+    findings.extend(futures_util::future::join_all(hooks.iter().map(|hook| probe(&hook.url))).await);
+    findings
+}
+
+/// Permanent hooks that the configuration forbids to call; their names are looked up if `online`.
+async fn forbidden(config: &Config, online: bool) -> Vec<Finding> {
+    let guard = Guard::new(Policy::of_callbacks(config));
+    let mut findings = Vec::new();
+    for hook in &config.hooks.permanent {
+        let Ok(url) = Url::parse(&hook.url) else { continue };
+        let judged = if online { guard.judge_thoroughly(&url).await } else { guard.judge_at_once(&url) };
+        if let Err(refusal) = judged {
+            let text = format!("{} is not called: {refusal} ({})", masked_url(&hook.url), refusal.key());
+            findings.push(Finding::new(PERMANENT, Grade::Warning, text));
+        }
+    }
+    findings
 }

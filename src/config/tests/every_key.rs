@@ -35,6 +35,9 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "server.bind" => ("0.0.0.0", |c| c.api.bind = [0, 0, 0, 0].into()),
         "server.port" => ("3006", |c| c.api.port = 3006),
         "api.checksumAlgorithms" => ("[\"sha512\", \"SHA256\"]", |c| c.api.checksum_algorithms = vec![Algorithm::Sha512, Algorithm::Sha256]),
+        "server.maxConnections" => ("50", |c| c.api.limits.connections = 50),
+        "server.maxHeaderSize" => ("8192", |c| c.api.limits.header_size = 8192),
+        "server.headerTimeout" => ("2000", |c| c.api.limits.header_timeout = Duration::from_secs(2)),
         "hooks.checksumAlgorithm" => ("sha256", |c| c.hooks.checksum_algorithm = Algorithm::Sha256),
         "hooks.checksumFormat" => ("json", |c| c.hooks.checksum_format = ChecksumFormat::Json),
         "hooks.legacyAuth" => ("false", |c| c.hooks.legacy_auth = false),
@@ -52,9 +55,18 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "hooks.requestTimeout" => ("1500", |c| c.hooks.request_timeout = Duration::from_millis(1500)),
         "hooks.onExhausted" => ("suspend", |c| c.hooks.on_exhausted = OnExhausted::Suspend),
         "hooks.suspendFor" => ("3600000", |c| c.hooks.suspend_for = Duration::from_secs(3600)),
+        "hooks.maxHooks" => ("7", |c| c.hooks.max_hooks = 7),
         "hooks.idFormat" => ("uuid", |c| c.hooks.id_format = IdFormat::Uuid),
         "hooks.ordering" => ("none", |c| c.hooks.ordering = Ordering::None),
         "hooks.concurrency" => ("2", |c| c.hooks.concurrency = 2),
+        "hooks.callbackPolicy.profile" => ("public-only", |c| c.hooks.callback_policy.profile = Profile::PublicOnly),
+        "hooks.callbackPolicy.allow" => ("[\"10.0.0.0/8\", \"lms.example.org\"]", |c| {
+            c.hooks.callback_policy.allow = vec![Destination::Network("10.0.0.0/8".parse().unwrap()), Destination::Host("lms.example.org".into())];
+        }),
+        "hooks.callbackPolicy.deny" => ("[\"*.example.org\"]", |c| {
+            c.hooks.callback_policy.deny = vec![Destination::Below("example.org".into())];
+        }),
+        "hooks.bearerOverHttp" => ("false", |c| c.hooks.bearer_over_http = false),
         "events" => ("[{\"message\": \"M\", \"id\": \"e\", \"user\": \"/u\", \"attributes\": {\"a\": \"/b\"}}]", |c| {
             let pointer = |text| crate::mapper::Pointer::parse(text).unwrap();
             c.events = vec![ConfiguredEvent {

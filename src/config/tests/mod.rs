@@ -81,7 +81,7 @@ impl Server {
 }
 
 /// What `yaml` in `/etc`'s `local.yml` makes of the configuration.
-fn config_of(yaml: &str) -> Config {
+pub(crate) fn config_of(yaml: &str) -> Config {
     Server::new().file("etc/local.yml", yaml).config()
 }
 

@@ -25,6 +25,7 @@ fn every_key_changes_at_once_or_is_said_to_need_a_restart() {
     }
     at_once.sort();
     let expected = [
+        "hooks.maxHooks",
         "hooks.onExhausted",
         "hooks.permanentIntervalReset",
         "hooks.permanentURLs",

@@ -349,6 +349,12 @@ impl Daemon {
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
+    /// How many files and connections it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let id = self.running.as_ref().expect("this daemon runs").child.id();
+        std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
+    }
+
     /// Its configuration folder.
     pub(crate) fn folder(&self) -> PathBuf {
         self.setup.folder.path().to_owned()

@@ -1,4 +1,10 @@
 //! Accepts connections and serves HTTP/1 on them until told to stop.
+//!
+//! Anybody who reaches the port can open connections, and leave them open. So there are only so many, and so much of a
+//! request's head is read, within a time; when there are no more, [`places`] makes the one give way that asked nothing for
+//! longest.
+
+mod places;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,12 +26,15 @@ use tower::ServiceExt;
 use tracing::debug;
 use tracing::warn;
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::config::Limits;
+use crate::server::places::Places;
 
 /// How long calls may take that were under way when the server was told to stop. A client that connected and never asked
-/// anything would else hold up the stop until [`HEAD_TIMEOUT`].
+/// anything would else hold up the stop until [`Limits::header_timeout`].
 const STOP_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long a client may take to read an answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long to wait when no connection can be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,17 +57,21 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Serves `router` on `listener`; `rewrite` sees each request first. When told to stop, it accepts no more and finishes
-/// what was asked, within [`STOP_PATIENCE`].
+/// Serves `router` on `listener` within the `limits`; `rewrite` sees each request first. When told to stop, it accepts no
+/// more and finishes what was asked, within [`STOP_PATIENCE`].
 pub async fn serve(
     listener: TcpListener,
+    limits: Limits,
     router: Router,
     rewrite: impl Fn(Request<Incoming>) -> Request<Incoming> + Clone + Send + Sync + 'static,
     stop: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+    // What is not yet parsed is held in a buffer, which so is no greater than what may be.
+    http.max_header_size(limits.header_size).max_buf_size(limits.header_size);
     let connections = GracefulShutdown::new();
+    let places = Places::new(limits.connections);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -66,16 +79,30 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
-                let rewrite = rewrite.clone();
-                let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+                let place = tokio::select! {
+                    place = places.take() => place,
+                    () = stop.cancelled() => break,
+                };
+                let (rewrite, asked) = (rewrite.clone(), place.clone());
+                let router = router.clone();
+                let service = tower::service_fn(move |mut request: Request<Incoming>| {
+                    let asking = asked.asks();
                     request.extensions_mut().insert(Peer(address));
-                    rewrite(request).map(Body::new)
+                    let answer = router.clone().oneshot(rewrite(request).map(Body::new));
+                    async move {
+                        let answer = answer.await;
+                        drop(asking);
+                        answer
+                    }
                 });
                 let service = TowerToHyperService::new(service);
                 let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
                 tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        debug!(%error, "A connection ended early");
+                    tokio::select! {
+                        ended = connection => if let Err(error) = ended {
+                            debug!(%error, "A connection ended early");
+                        },
+                        why = place.gives_way(ANSWER_PATIENCE) => debug!(client = %Peer(address), why, "A connection is closed"),
                     }
                 });
             }
