@@ -20,12 +20,16 @@ use super::messages::Meeting;
 use super::messages::Message;
 use super::redis::Redis;
 use super::wait::PATIENCE;
+use super::wait::until;
 
 /// What stands before the number of a marked event, in its text.
 pub(crate) const MARK: &str = "mark-";
 
 /// How many meetings the events are of.
 pub(crate) const MEETINGS: usize = 20;
+
+/// Where the daemon keeps their ids.
+const MEETING_MAPPINGS: &str = "bigbluebutton:webhooks:proc:mappings";
 
 /// How often the publisher looks how much is due.
 const TICK: Duration = Duration::from_millis(2);
@@ -105,6 +109,8 @@ impl Crowd {
         for number in 0..MEETINGS {
             redis.publish(&meeting(number).created()).await;
         }
+        // A daemon that is killed earlier never knows which hooks the later ones' events are for.
+        until("the meetings are kept", async || redis.set(MEETING_MAPPINGS).await.len() == MEETINGS).await;
         Self { wishes, ids }
     }
 }
