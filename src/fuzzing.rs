@@ -28,6 +28,7 @@ use crate::config::Secret;
 use crate::config::Sources;
 use crate::delivery::guard::Guard;
 use crate::delivery::policy::Policy;
+use crate::delivery::sender::Authorities;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
 use crate::event::RawMessage;
@@ -156,7 +157,7 @@ pub fn answer(data: &[u8]) {
         config.hooks.callback_policy.profile = config::Profile::ListedOnly;
         config.hooks.callback_policy.allow = config::Destination::parse(RECEIVER).into_iter().collect();
         let guard = Guard::new(Policy::of_callbacks(&config));
-        Sender::new(Duration::from_secs(1), &[], Some(guard)).expect("TLS can be set up")
+        Sender::new(Duration::from_secs(1), &Authorities::Only(Vec::new()), Some(guard)).expect("TLS can be set up")
     });
     RUNTIME.block_on(async {
         let listener = TcpListener::bind((RECEIVER, 0)).await.expect("there are ports");
