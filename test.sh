@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: format, lints, documentation, tests, and the demo with the debug binary.
+# Checks everything: format, lints, documentation, tests, the demo with the debug binary, and the Debian package of it.
 # Stops at the first failure, with its exit status.
 # With --long it runs only the long tests instead, with the release build, and prints their figures.
 set -euo pipefail
@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 need_rust
 need_packages
-# The examples in the documents are run, in their languages; the alert rules are checked and tested.
-need_commands curl:curl node:nodejs openssl:openssl php:php-cli promtool:prometheus python3:python3
+# The examples in the documents are run, in their languages.
+need_commands curl:curl node:nodejs openssl:openssl php:php-cli python3:python3
 export NEED_EVERY_LANGUAGE=1
 
 if [[ ${1:-} == --long ]]; then
@@ -19,6 +19,7 @@ if [[ ${1:-} == --long ]]; then
 fi
 
 need_promtool
+need_standardwebhooks
 
 if cargo fmt --version >/dev/null 2>&1; then
     run cargo fmt --check
@@ -32,6 +33,10 @@ else
 fi
 run env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 run cargo test --locked
+# That the benchmarks run; how fast it is, only bench.sh says.
+run cargo bench --locked --profile dev --bench parts -- --test
+run cargo bench --locked --profile dev --bench daemon -- --quick --only latency --only start
 run cargo build --locked --bins --example demo
 run cargo run --quiet --locked --example demo
+run scripts/test-package.sh --debug
 say "All is well."

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What demo.sh and test.sh need on the machine. To be sourced; it only defines functions.
+# What demo.sh, test.sh and the scripts here need on the machine. To be sourced; it only defines functions.
 
 say() {
     printf '%s\n' "$*"
@@ -42,6 +42,16 @@ need_rust() {
     fi
 }
 
+# Debian packages; only those that are missing are installed.
+need_debian_packages() {
+    local name missing=()
+    command -v dpkg-query >/dev/null || fail "This needs Debian or Ubuntu, with: $*"
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+    done
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
 # The packages that a build and a private Redis need; only those that are missing are installed.
 need_packages() {
     local packages=()
@@ -65,9 +75,6 @@ need_commands() {
         command -v "${each%%:*}" >/dev/null || packages+=("${each#*:}")
     done
     [ ${#packages[@]} -gt 0 ] || return 0
-    case " ${packages[*]} " in
-        *" prometheus "*) say "(The package may start a Prometheus on port 9090. It is not used here, only its promtool.)" ;;
-    esac
     install_packages "${packages[@]}"
 }
 
@@ -78,7 +85,33 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-# promtool, which tests hold against the metrics. It comes in Debian's package of a whole Prometheus, which nobody wants to be
+# The libraries of the Standard Webhooks specification, by which tests check the signatures of callbacks: that in Python or that in
+# JavaScript, or both. They go to target/tools.
+need_standardwebhooks() {
+    local libraries=$PWD/target/tools/standardwebhooks
+    if [ ! -d "$libraries" ] && ! python3 -m pip --version >/dev/null 2>&1 && ! command -v npm >/dev/null; then
+        install_packages python3-pip
+    fi
+    # A folder that is there is whole.
+    if [ ! -d "$libraries/python" ] && python3 -m pip --version >/dev/null 2>&1; then
+        rm -rf "$libraries/fetched"
+        if run python3 -m pip install --quiet --no-deps --target "$libraries/fetched" standardwebhooks==1.1.0; then
+            mv "$libraries/fetched" "$libraries/python"
+        fi
+    fi
+    if [ ! -d "$libraries/node" ] && command -v npm >/dev/null; then
+        rm -rf "$libraries/fetched"
+        if run npm install --silent --no-save --no-audit --prefix "$libraries/fetched" standardwebhooks@1.1.1; then
+            mv "$libraries/fetched" "$libraries/node"
+        fi
+    fi
+    if [ ! -d "$libraries/python" ] && [ ! -d "$libraries/node" ]; then
+        [ "${CI:-}" != true ] || fail "The library standardwebhooks cannot be had: neither pip nor npm brings it"
+        say "Skipped: the library standardwebhooks, because neither pip nor npm brings it"
+    fi
+}
+
+# promtool, which tests hold against the metrics and the alert rules. It comes in Debian's package of a whole Prometheus, which nobody wants to be
 # started here: the package is not installed, the one file is taken out of it.
 need_promtool() {
     local tools=$PWD/target/tools

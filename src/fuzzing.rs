@@ -20,6 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use url::Url;
 
 use crate::api;
 use crate::config;
@@ -94,7 +95,7 @@ pub fn configuration(data: &[u8]) {
     let (first, rest) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
     let text = String::from_utf8_lossy(rest).into_owned();
     let folder = folder();
-    let mut environment = [("SHARED_SECRET", "hush"), ("SERVER_DOMAIN", "bbb.example.org")]
+    let mut environment = [("SHARED_SECRET", HIDDEN), ("SERVER_DOMAIN", "bbb.example.org")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
     match first {
@@ -111,10 +112,13 @@ pub fn configuration(data: &[u8]) {
         let _ = Mapper::new(&loaded.config.events);
         let _ = Policy::of_callbacks(&loaded.config);
         let shown: String = explained.settings.iter().map(|setting| setting.value.to_string()).collect();
-        assert!(loaded.config.bbb.shared_secret.expose() != "hush" || !shown.contains("hush"), "the secret is masked");
+        assert!(loaded.config.bbb.shared_secret.expose() != HIDDEN || !shown.contains(HIDDEN), "the secret is masked");
     }
     let _ = std::fs::remove_file(folder.join("local.yml"));
 }
+
+/// A secret that no input has by chance.
+const HIDDEN: &str = "not-to-be-shown";
 
 /// A folder of this process's own.
 fn folder() -> PathBuf {
@@ -145,7 +149,7 @@ pub fn hash(data: &[u8]) {
         let _ = mapper::of_version_2(value);
     }
     if let Some(payload) = fields.get("lrs_payload").filter(|payload| !payload.is_empty()) {
-        let _ = Lrs::of_payload(payload, &Secret::new("hush"));
+        let _ = Lrs::of_payload(payload, &[Secret::new("hush")]);
     }
 }
 
@@ -168,7 +172,7 @@ pub fn answer(data: &[u8]) {
                 let _ = stream.write_all(data).await;
             }
         };
-        let url = format!("http://{RECEIVER}:{port}/");
+        let url = Url::parse(&format!("http://{RECEIVER}:{port}/")).expect("it is one");
         let post = Post { url: &url, content_type: "text/plain", headers: &[], body: "x", authorization: None };
         tokio::select! {
             () = serve => {}

@@ -24,6 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -262,7 +263,12 @@ impl Input {
         if !matches!(timeout(LEAVE_TIMEOUT, unsubscribing).await, Ok(Ok(()))) {
             debug!("The subscription was not ended in good order; what was published last may be missed");
         }
-        while let Some(Some(message)) = stream.next().now_or_never() {
+        self.take_waiting(&mut stream);
+    }
+
+    /// Takes all that has come already, however much: in our queue it is counted.
+    fn take_waiting(&mut self, stream: &mut PubSubStream) {
+        while let Some(Some(message)) = unconstrained(stream.next()).now_or_never() {
             self.take(&message);
         }
     }
@@ -288,6 +294,7 @@ impl Input {
             heard.send_replace(());
             *healthy = true;
             self.take(&message);
+            self.take_waiting(stream);
         }
     }
 

@@ -10,6 +10,7 @@ use bbb_webhooks::app;
 use bbb_webhooks::cli;
 use bbb_webhooks::cli::Cli;
 use bbb_webhooks::cli::Command;
+use bbb_webhooks::cli::HooksCommand;
 use bbb_webhooks::commands;
 use bbb_webhooks::commands::Outcome;
 use bbb_webhooks::commands::check::Check;
@@ -23,6 +24,9 @@ use tracing::warn;
 
 /// The exit status for a configuration that cannot be used (`EX_CONFIG` of sysexits): trying again will not help.
 const BAD_CONFIGURATION: u8 = 78;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_default();
@@ -52,6 +56,9 @@ fn carry_out(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Serve => serve(&sources).map(no_text),
         Command::Check(asked) => check(&sources, &asked),
+        Command::Hooks(cli::Hooks { what: HooksCommand::Secret(asked) }) => {
+            Ok(commands::secret_of_hook(&with_any_domain(&sources)?, &asked))
+        }
         Command::Hooks(asked) => run(commands::hooks(&load()?, &asked)),
         Command::Status(asked) => run(commands::status(&load()?, &asked)),
         Command::Events(asked) => {
@@ -87,7 +94,7 @@ fn check(sources: &Sources, asked: &cli::Check) -> anyhow::Result<Outcome> {
     Ok(check.outcome(asked))
 }
 
-/// The configuration; where nothing but the domain is missing, with any. A secret is enough to sign with: an integrator
+/// The configuration; where nothing but the domain is missing, with any. A secret is enough to sign with, and to make a hook's own: an integrator
 /// has no server.
 fn with_any_domain(sources: &Sources) -> Result<Config, config::Error> {
     let loaded = config::load(sources).or_else(|error| {

@@ -27,7 +27,7 @@ use crate::store::StoredMappings;
 use crate::store::WriteBehind;
 
 /// Most messages that are mapped before their events are appended.
-const BATCH: usize = 128;
+const BATCH: usize = 1024;
 
 /// How often it shows that it goes on, also when there is nothing to do.
 const BEAT_EVERY: Duration = Duration::from_secs(1);

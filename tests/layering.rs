@@ -53,8 +53,11 @@ const ROOMS: &[Room] = &[
     room("state", &["event"], &["fastrand"]),
     room("mapper", &["event", "state"], &[]),
     room("store::format", &["event", "hook", "state"], &[]),
+    room("webhooks::address", &[], &[]),
+    room("webhooks::form", &[], &[]),
     room("webhooks::callback", &["checksum", "config"], &[]),
     room("webhooks::signature", &["checksum", "config"], &[]),
+    room("webhooks::standard", &["config"], &[]),
     room("journal::cursor", &[], &[]),
     room("journal::length", &[], &[]),
     // how a cursor says what waits for a retry is the lanes' business too
@@ -83,6 +86,7 @@ const ROOMS: &[Room] = &[
     ),
     room("commands::answer", &[], &[]),
     room("commands::check", &["cli", "config", "connection", "delivery"], &["redis", "std::net", "tokio"]),
+    room("commands::check::log_file", &["config"], &["std::fs"]),
     room("commands::check::show", &["config"], &[]),
     // asks the API, and by HEAD whether receivers are there
     room("commands::client", &["checksum", "config", "delivery"], &["reqwest", "std::net"]),

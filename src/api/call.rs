@@ -9,6 +9,7 @@ use url::form_urlencoded;
 use crate::api::Api;
 use crate::api::Failure;
 use crate::checksum::api_call_is_signed;
+use crate::config::Secret;
 
 /// A call, byte for byte: the checksum covers what the client sent, not what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +79,15 @@ impl FromRequestParts<Api> for Signed {
         let parameters = parameters_of(&call.query);
         let mut checksums = parameters.iter().filter(|(key, _)| key == "checksum").map(|(_, value)| value);
         let (Some(given), None) = (checksums.next(), checksums.next()) else { return Err(refused()) };
-        let secret = api.secret.expose();
-        if api_call_is_signed(&call.method, &call.query, given, secret, &api.checksum_algorithms) {
-            Ok(Self { parameters })
-        } else {
-            Err(refused())
+        let is_signed_by = |secret: &Secret| {
+            api_call_is_signed(&call.method, &call.query, given, secret.expose(), &api.checksum_algorithms)
+        };
+        match api.secrets.iter().position(is_signed_by) {
+            Some(0) => {}
+            Some(_) => api.refusals.note_previous_secret(parts, &call.method),
+            None => return Err(refused()),
         }
+        Ok(Self { parameters })
     }
 }
 

@@ -24,10 +24,10 @@ pub(crate) fn take_apart<B>(request: Request<B>) {
     let signed = Signed::unchecked(query);
     let given = signed.get("checksum").unwrap_or_default();
     let _ = api_call_is_signed(method, query, given, SECRET, &Algorithm::ALL);
-    let _ = masked::to_sign(method, query, SECRET);
+    let _ = masked::to_sign(method, query, &[SECRET]);
     // It costs much, and is bounded in the daemon as well.
     if query.len() < 200 {
-        let _ = mistakes::find(mistakes::Call { api_path: API, method, query }, SECRET, &Algorithm::ALL);
+        let _ = mistakes::find(mistakes::Call { api_path: API, method, query }, &[SECRET], &Algorithm::ALL);
     }
     let text = match new_hook(&signed) {
         Ok(new) => {

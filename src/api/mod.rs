@@ -55,7 +55,8 @@ use crate::status::Observer;
 struct Api {
     registry: Registry,
     observer: Arc<Observer>,
-    secret: Arc<Secret>,
+    /// Those that may sign calls, the one that is to be used first.
+    secrets: Arc<[Secret]>,
     checksum_algorithms: Arc<[Algorithm]>,
     refusals: Refusals,
     /// Who must not be called.
@@ -65,13 +66,13 @@ struct Api {
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
 /// Calls are counted where `observer` sees them.
 pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, stop: CancellationToken) {
-    let secret = Arc::new(config.bbb.shared_secret.clone());
+    let secrets: Arc<[Secret]> = config.bbb.accepted_secrets().cloned().collect();
     let checksum_algorithms: Arc<[Algorithm]> = config.api.checksum_algorithms.as_slice().into();
-    let refusals = Refusals::new(&config.bbb.api_path, Arc::clone(&secret), Arc::clone(&checksum_algorithms));
+    let refusals = Refusals::new(&config.bbb.api_path, Arc::clone(&secrets), Arc::clone(&checksum_algorithms));
     let api = Api {
         registry: observer.registry.clone(),
         observer: Arc::new(observer.clone()),
-        secret,
+        secrets,
         checksum_algorithms,
         refusals,
         guard: Guard::new(Policy::of_callbacks(config)),

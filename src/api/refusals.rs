@@ -1,4 +1,5 @@
-//! Tells the log why a call has a wrong checksum: a hint, and at `debug` what had to be signed.
+//! Tells the log why a call has a wrong checksum: a hint, and at `debug` what had to be signed. And of calls that are still
+//! signed with the previous secret, because they will be wrong some day.
 //!
 //! Anybody can send wrong checksums, as many as they like. So what is said is bounded, and so is the search for the
 //! mistake, which costs thousands of checksums; it is made aside, and the answer neither waits for it nor depends on it.
@@ -27,6 +28,9 @@ use crate::server::Peer;
 const AT_ONCE: u32 = 5;
 const ONE_MORE_AFTER: Duration = Duration::from_secs(1);
 
+/// After how long one more call with the previous secret is said.
+const ONE_MORE_PREVIOUS_AFTER: Duration = Duration::from_secs(60);
+
 /// After how long it is said how many were not said.
 const SUM_UP_AFTER: Duration = Duration::from_secs(10);
 
@@ -43,16 +47,24 @@ pub(super) struct Refusals(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     api_path: String,
-    secret: Arc<Secret>,
+    /// The one that is to be used, then the previous one.
+    secrets: Arc<[Secret]>,
     accepted: Arc<[Algorithm]>,
     start: Instant,
     bound: Mutex<Bound>,
+    previous_bound: Mutex<Bound>,
 }
 
 impl Refusals {
-    pub(super) fn new(api_path: &str, secret: Arc<Secret>, accepted: Arc<[Algorithm]>) -> Self {
-        let (api_path, bound) = (api_path.to_owned(), Mutex::new(Bound::new(AT_ONCE, ONE_MORE_AFTER)));
-        Self(Arc::new(Shared { api_path, secret, accepted, start: Instant::now(), bound }))
+    pub(super) fn new(api_path: &str, secrets: Arc<[Secret]>, accepted: Arc<[Algorithm]>) -> Self {
+        Self(Arc::new(Shared {
+            api_path: api_path.to_owned(),
+            secrets,
+            accepted,
+            start: Instant::now(),
+            bound: Mutex::new(Bound::new(AT_ONCE, ONE_MORE_AFTER)),
+            previous_bound: Mutex::new(Bound::new(AT_ONCE, ONE_MORE_PREVIOUS_AFTER)),
+        }))
     }
 
     /// A call was refused for its checksum.
@@ -76,6 +88,18 @@ impl Refusals {
         }
     }
 
+    /// A call was taken that the previous secret had signed.
+    pub(super) fn note_previous_secret(&self, parts: &Parts, method: &str) {
+        let mut bound = self.0.previous_bound.lock().unwrap_or_else(PoisonError::into_inner);
+        if bound.happens(self.0.start.elapsed()) == May::Say {
+            let unsaid = Some(bound.take_unsaid()).filter(|unsaid| *unsaid > 0);
+            info!(
+                client = client(parts),
+                method, unsaid, "A call is signed with the previous secret (bbb.previousSecret)"
+            );
+        }
+    }
+
     fn bound<T>(&self, change: impl FnOnce(&mut Bound) -> T) -> T {
         change(&mut self.0.bound.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -83,12 +107,12 @@ impl Refusals {
 
 impl Shared {
     fn say(&self, client: &str, method: &str, query: &str) {
-        let secret = self.secret.expose();
+        let secrets: Vec<&str> = self.secrets.iter().map(Secret::expose).collect();
         let hint = match query.len() {
             0..=LONGEST_QUERY => {
                 let call = Call { api_path: &self.api_path, method, query };
                 // It was refused, so there is one.
-                mistakes::find(call, secret, &self.accepted).err().map(|mistake| mistake.to_string())
+                mistakes::find(call, &secrets, &self.accepted).err().map(|mistake| mistake.to_string())
             }
             _ => Some("the query is too long to look for the mistake".to_owned()),
         };
@@ -97,7 +121,7 @@ impl Shared {
         let algorithm = given.and_then(|(_, checksum)| Algorithm::of_hex_length(checksum.len()));
         let algorithms: Vec<_> = algorithm.map_or_else(|| self.accepted.to_vec(), |algorithm| vec![algorithm]);
         let algorithm = algorithms.into_iter().map(Algorithm::name).collect::<Vec<_>>().join(" or ");
-        debug!(to_sign = masked::to_sign(method, query, secret), algorithm, "What that checksum has to be made of");
+        debug!(to_sign = masked::to_sign(method, query, &secrets), algorithm, "What that checksum has to be made of");
     }
 }
 

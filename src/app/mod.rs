@@ -240,7 +240,9 @@ impl App {
             Input::new(client, &config.input.channels, move |message| mapper.look(message) != Look::Unknown)
         };
         let intake = Arc::clone(queue.intake());
-        tasks.spawn(INPUT, input.run(stops.input.clone()));
+        // Apart, because Redis cuts off who does not listen fast enough, and what its client has read and nobody took is
+        // bounded by nothing.
+        tasks.spawn_apart(INPUT, input.run(stops.input.clone())).context("no thread for the subscriber")?;
 
         let (registry, changes) = Registry::new(Arc::clone(&store), Arc::clone(&behind), journal.clone(), &current);
         let webhooks = Webhooks::new(&current, registry.clone()).context("callbacks cannot be sent")?;
@@ -323,6 +325,11 @@ impl App {
             tasks.spawn(METRICS, async move { metrics::serve(listener, observer, &config, stop).await });
         }
         info!(address = %listener.local_addr()?, path = config.bbb.api_path, "The API listens");
+        if config.bbb.previous_secret.is_some() {
+            info!(
+                "The API also takes calls that are signed with the previous secret, until bbb.previousSecret is empty again"
+            );
+        }
         let stop = stops.api.clone();
         {
             let (observer, config) = (observer.clone(), Arc::clone(&config));

@@ -1,5 +1,7 @@
 //! What had to be signed, as a log may show it. Pure.
 
+use std::cmp::Reverse;
+
 use url::form_urlencoded;
 
 use crate::checksum::signed_query;
@@ -16,15 +18,18 @@ const SHOWN: [&str; 5] = ["meetingID", "eventID", "getRaw", "hookID", "callbackU
 /// Most characters that are shown.
 const LONGEST: usize = 1000;
 
-/// The text that the checksum of an API call covers, byte for byte as it was sent; but with masks for the secret, for what
+/// The text that the checksum of an API call covers, byte for byte as it was sent; but with masks for the secrets, for what
 /// may be one in the callback URL (who, and its query), and for values that the API does not know.
 #[must_use]
-pub fn to_sign(method: &str, query: &str, secret: &str) -> String {
+pub fn to_sign(method: &str, query: &str, secrets: &[&str]) -> String {
     let query = signed_query(query);
-    let query: Vec<_> = query.split('&').map(|parameter| masked(parameter, secret)).collect();
+    let query: Vec<_> = query.split('&').map(|parameter| masked(parameter, secrets)).collect();
     let mut text = format!("{method}{}", query.join("&"));
     // Whatever it is made of: parameters beside each other may be it too.
-    if !secret.is_empty() {
+    let mut secrets: Vec<_> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
+    // One may begin with another.
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+    for secret in secrets {
         text = text.replace(secret, SECRET_MASK);
     }
     if let Some((end, _)) = text.char_indices().nth(LONGEST) {
@@ -34,7 +39,7 @@ pub fn to_sign(method: &str, query: &str, secret: &str) -> String {
     text + SECRET_MASK
 }
 
-fn masked(parameter: &str, secret: &str) -> String {
+fn masked(parameter: &str, secrets: &[&str]) -> String {
     let Some((name, value)) = parameter.split_once('=') else {
         return if parameter.is_empty() { String::new() } else { MASK.to_owned() };
     };
@@ -45,7 +50,7 @@ fn masked(parameter: &str, secret: &str) -> String {
             false => format!("{MASK}={MASK}"),
         };
     }
-    if meant.contains(secret) {
+    if secrets.iter().any(|secret| meant.contains(secret)) {
         return format!("{name}={MASK}");
     }
     if name == "callbackURL" { format!("{name}={}", without_credentials(value)) } else { parameter.to_owned() }
@@ -71,7 +76,7 @@ mod tests {
     use super::*;
 
     fn shown(query: &str) -> String {
-        to_sign("hooks/create", query, "s3cret")
+        to_sign("hooks/create", query, &["s3cret", "pr3vious"])
     }
 
     #[test]
@@ -97,6 +102,9 @@ mod tests {
             let text = shown(query);
             assert!(!text.contains("TOKEN"), "{query}: {text}");
         }
+        for query in ["meetingID=pr3vious", "pr3vious", "callbackURL=http://h/pr3vious", "a&pr3vious=1"] {
+            assert!(!shown(query).contains("pr3vious"), "{query}: {}", shown(query));
+        }
         for query in ["meetingID=s3cret", "meetingID=s%33cret", "s3cret", "hookID=1s3cret", "a=s3cret", "s3cret=1"] {
             assert!(!shown(query).contains("3cret"), "{query}: {}", shown(query));
             assert!(!shown(query).contains("%33"), "{query}: {}", shown(query));
@@ -104,7 +112,7 @@ mod tests {
         for query in ["checksum=aa&checksum=bb&a=1", "checksum=aa&checksum=aa&checksum=bb&checksum=bb"] {
             assert!(!shown(query).contains("bb"), "{}", shown(query));
         }
-        assert!(!to_sign("hooks/list", "meetingID=a&eventID=b", "a&eventID=b").contains("a&eventID"));
+        assert!(!to_sign("hooks/list", "meetingID=a&eventID=b", &["a&eventID=b"]).contains("a&eventID"));
         assert!(shown(&format!("meetingID={}", "é".repeat(5000))).chars().count() < 1100);
     }
 }

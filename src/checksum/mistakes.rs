@@ -66,11 +66,32 @@ struct Variant {
     mistake: Option<&'static str>,
 }
 
-/// Checks the checksum in a call's query; if it is wrong, says why, as far as that can be told.
+/// How a call is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// With this algorithm.
+    pub algorithm: Algorithm,
+    /// With this secret of those that are accepted, by its place.
+    pub secret: usize,
+}
+
+/// Checks the checksum in a call's query, made with any of the `secrets` and any of the `accepted` algorithms; if it is wrong, says
+/// why, as far as that can be told.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn find(call: Call<'_>, secret: &str, accepted: &[Algorithm]) -> Result<Algorithm, Mistake> {
+pub fn find(call: Call<'_>, secrets: &[&str], accepted: &[Algorithm]) -> Result<Signed, Mistake> {
+    let mut found = Err(Mistake::Unknown);
+    for (place, secret) in secrets.iter().enumerate() {
+        found = find_with(call, secret, accepted).map(|algorithm| Signed { algorithm, secret: place });
+        if found != Err(Mistake::Unknown) {
+            break;
+        }
+    }
+    found
+}
+
+fn find_with(call: Call<'_>, secret: &str, accepted: &[Algorithm]) -> Result<Algorithm, Mistake> {
     let mut given = form_urlencoded::parse(call.query.as_bytes()).filter(|(name, _)| name == "checksum");
     let given = match (given.next(), given.next()) {
         (None, _) => return Err(Mistake::Missing),
@@ -217,7 +238,7 @@ mod tests {
         let checksum = algorithm.hex_digest(&[signed.as_bytes()]);
         let query = format!("{sent}&checksum={checksum}");
         let call = Call { api_path: "/bigbluebutton/api", method: "hooks/create", query: &query };
-        find(call, "s3cret", &[Algorithm::Sha1, Algorithm::Sha256])
+        find(call, &["s3cret"], &[Algorithm::Sha1, Algorithm::Sha256]).map(|signed| signed.algorithm)
     }
 
     #[test]
@@ -258,12 +279,29 @@ mod tests {
     }
 
     #[test]
+    fn knows_mistakes_with_either_secret() {
+        let found = |signed: &str| {
+            let query = format!("{QUERY}&checksum={}", Algorithm::Sha256.hex_digest(&[signed.as_bytes()]));
+            let call = Call { api_path: "/bigbluebutton/api", method: "hooks/create", query: &query };
+            find(call, &["s3cret", "pr3vious"], &Algorithm::ALL)
+        };
+        for (place, secret) in ["s3cret", "pr3vious"].into_iter().enumerate() {
+            let right = found(&format!("hooks/create{QUERY}{secret}"));
+            assert_eq!(right, Ok(Signed { algorithm: Algorithm::Sha256, secret: place }));
+            assert!(
+                found(&format!("create{QUERY}{secret}")).unwrap_err().to_string().contains("hooks/ belongs before")
+            );
+        }
+        assert_eq!(found(&format!("hooks/create{QUERY}other")), Err(Mistake::Unknown));
+    }
+
+    #[test]
     fn knows_what_no_text_explains() {
         assert_eq!(found(&format!("hooks/create{QUERY}other"), Algorithm::Sha1, QUERY), Err(Mistake::Unknown));
         let accepted = Err(Mistake::NotAccepted(Algorithm::Sha512));
         assert_eq!(found(&format!("hooks/create{QUERY}s3cret"), Algorithm::Sha512, QUERY), accepted);
         let of = |query: &str| {
-            find(Call { api_path: "/api", method: "hooks/list", query }, "s", &Algorithm::ALL).unwrap_err()
+            find(Call { api_path: "/api", method: "hooks/list", query }, &["s"], &Algorithm::ALL).unwrap_err()
         };
         assert_eq!(of(""), Mistake::Missing);
         assert_eq!(of("checksum="), Mistake::Missing);

@@ -11,6 +11,9 @@ pub struct Check {
     /// Also ask the receivers of permanent hooks whether they are there, by a HEAD request to each.
     #[arg(long)]
     pub online: bool,
+    /// Print only what is not well, and nothing if all is.
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
     /// Print what was found as JSON, for scripts.
     #[arg(long)]
     pub json: bool,

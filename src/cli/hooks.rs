@@ -25,13 +25,22 @@ Example:
     Destroy(Destroy),
     /// Send one test event to a hook, and show what its receiver answers.
     ///
-    /// The event's id is bbb-webhooks-test, so that a receiver can tell it. It is signed as the daemon would sign it, but
+    /// The event's id is bbb-webhooks-test, so that a receiver can tell it; where the URL has no hook, the hook's id is that, too. It is signed as the daemon would sign it, but
     /// goes straight to the receiver: it is sent once, is no part of the journal, and does not count for the hook.
     #[command(after_help = "\
 Examples:
   bbb-webhooks hooks test 1
   bbb-webhooks hooks test https://lms.example.org/events   (registered or not)")]
     Test(Test),
+    /// Print the secret with which a hook's receiver can check what comes to it, and nothing else can be done.
+    ///
+    /// It is the key of the signature in the headers (Standard Webhooks), and follows from the configured secret and the hook's id.
+    /// Nobody is asked: neither a daemon nor such a hook has to be there.
+    #[command(after_help = "\
+Examples:
+  bbb-webhooks hooks secret 1
+  SHARED_SECRET=the-next-one bbb-webhooks hooks secret 1   (before the server's secret is changed)")]
+    Secret(Secret),
 }
 
 /// Which hooks to list.
@@ -78,6 +87,13 @@ pub struct Destroy {
     /// Their ids, as `hooks list` shows them.
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
+}
+
+/// Whose secret to print.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The hook's id, as `hooks list` shows it.
+    pub id: String,
 }
 
 /// Whom to send a test event.

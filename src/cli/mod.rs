@@ -19,6 +19,7 @@ pub use self::hooks::Destroy;
 pub use self::hooks::Hooks;
 pub use self::hooks::HooksCommand;
 pub use self::hooks::List;
+pub use self::hooks::Secret;
 pub use self::hooks::Test;
 pub use self::hooks::Wanted;
 pub use self::pages::Completions;
@@ -54,7 +55,7 @@ pub enum Command {
     #[command(after_help = "\
 Exit status: 0 if all is well, 1 if a check failed, 78 if the configuration cannot be used.")]
     Check(Check),
-    /// List, create, destroy or test hooks, through the running daemon.
+    /// List, create, destroy or test hooks, through the running daemon; print the secret of one.
     Hooks(Hooks),
     /// Show what is stuck, and why: one screen of Redis, the subscription, the journal, and each hook.
     #[command(after_help = "\
@@ -82,7 +83,7 @@ Examples:
   bbb-webhooks receive --status 500        (how the daemon takes a receiver that fails)
   bbb-webhooks receive --listen 0.0.0.0:8080 --url http://192.0.2.7:8080/here")]
     Receive(Receive),
-    /// Make or check a checksum: of a call of the API, or of a callback.
+    /// Make or check a checksum of a call of the API; check the checksum and the signature of a callback.
     ///
     /// Makes the checksum of a call and the URL to ask; or says of one that was made elsewhere whether it is right and, if
     /// not, which of the usual mistakes explains it. The secret is the configured one. Nothing is asked over the network.
@@ -92,9 +93,11 @@ Examples:
   bbb-webhooks sign create 'callbackURL=https%3A%2F%2Flms.example.org%2Fevents&meetingID=math-101'
   bbb-webhooks sign --verify 'https://bbb.example.org/bigbluebutton/api/hooks/list?checksum=0beec7b5...'
   bbb-webhooks sign --callback 'https://lms.example.org/events?checksum=62cdb702...' --body body.txt
+  bbb-webhooks sign --callback https://lms.example.org/events --body body.txt --header 'webhook-id: 1_1763990000123456_1763990000123456' \
+    --header 'webhook-timestamp: 1763990000' --header 'webhook-signature: v1,bxb5ulTP...'
   SHARED_SECRET=my-secret bbb-webhooks sign list            (without a BigBlueButton server)
 
-Exit status: 0, or 1 if a checksum is wrong.")]
+Exit status: 0, or 1 if a checksum or a signature is wrong.")]
     Sign(Sign),
     /// Send events of the past to a hook again, through the running daemon.
     ///

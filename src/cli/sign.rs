@@ -1,4 +1,4 @@
-//! `sign`: checksums, of which most questions are about.
+//! `sign`: checksums and signatures, of which most questions are about.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::checksum::Algorithm;
 #[command(override_usage = "\
 bbb-webhooks sign [OPTIONS] CALL [QUERY]
        bbb-webhooks sign --verify URL
-       bbb-webhooks sign --callback URL --body FILE")]
+       bbb-webhooks sign --callback URL --body FILE [--header 'NAME: VALUE']...")]
 pub struct Sign {
     /// The call to sign: create, destroy, list, any other call of BigBlueButton's API such as getMeetings, or a whole URL.
     #[arg(required_unless_present_any = ["verify", "callback"])]
@@ -24,7 +24,7 @@ pub struct Sign {
     /// Check the checksum of a call of the API, and say what is wrong with it.
     #[arg(long, value_name = "URL", conflicts_with_all = ["call", "callback"])]
     pub verify: Option<String>,
-    /// Check the checksum of a callback: the URL to which it came, with its checksum.
+    /// Check a callback: the URL to which it came, with its checksum if it has one.
     #[arg(long, value_name = "URL", requires = "body", conflicts_with = "call")]
     pub callback: Option<String>,
     /// The body of that callback as it came, byte for byte: a file, or - for standard input.
@@ -33,9 +33,19 @@ pub struct Sign {
     /// The URL that was registered, if the callback came to another: behind a proxy, for example.
     #[arg(long, value_name = "URL", requires = "callback")]
     pub registered: Option<String>,
+    /// A header of that callback, of which these say something: webhook-id, webhook-timestamp, webhook-signature,
+    /// authorization.
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "callback", value_parser = header)]
+    pub headers: Vec<(String, String)>,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A header's name, in lower case, and its value.
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("there is no : between its name and its value")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, crate::checksum::UnknownAlgorithm> {

@@ -25,8 +25,10 @@ use crate::delivery::retry::Answer as Delivery;
 use crate::delivery::sender::Authorities;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
+use crate::webhooks::address::Address;
 use crate::webhooks::callback::CONTENT_TYPE;
 use crate::webhooks::callback::CallbackBuilder;
+use crate::webhooks::standard::HookKey;
 
 /// The id of a test event, and the name of a test message.
 const TEST: &str = "bbb-webhooks-test";
@@ -38,11 +40,18 @@ const TEST: &str = "bbb-webhooks-test";
 pub async fn hooks(config: &Config, asked: &cli::Hooks) -> anyhow::Result<Outcome> {
     let client = Client::new(config)?;
     match &asked.what {
+        HooksCommand::Secret(asked) => Ok(secret_of_hook(config, asked)),
         HooksCommand::List(asked) => list(&client, asked).await.map(Outcome::from),
         HooksCommand::Create(asked) => create(&client, asked).await.map(Outcome::from),
         HooksCommand::Destroy(asked) => destroy(&client, asked).await.map(|()| String::new().into()),
         HooksCommand::Test(asked) => test(config, &client, asked).await,
     }
+}
+
+/// The secret of a hook.
+#[must_use]
+pub fn secret_of_hook(config: &Config, asked: &cli::Secret) -> Outcome {
+    format!("{}\n", HookKey::derive(&config.bbb.shared_secret, &asked.id).to_text().expose()).into()
 }
 
 async fn list(client: &Client, asked: &cli::List) -> anyhow::Result<String> {
@@ -138,13 +147,18 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
         Sender::new(timeout, &believed(config, &hook.url)?, Some(guard)).context("callbacks cannot be sent")?;
     let now_ms = clock::unix_ms();
     let event = test_event(hook.meeting.as_deref(), hook.raw || asked.raw, now_ms);
-    let callback = CallbackBuilder::new(&config.bbb, &config.hooks).build(&hook.url, &[&event.to_string()], now_ms);
+    let address = Address::new(&hook.url).with_context(|| format!("{} is no URL", hook.url))?;
+    let builder = CallbackBuilder::new(&config.bbb, &config.hooks);
+    let callback = builder.build(&address, &[&event.to_string()], now_ms);
+    let key = builder.key_of(if hook.id.is_empty() { TEST } else { &hook.id });
+    // Numbers of events are far greater: they count microseconds.
+    let signature = key.sign((now_ms, now_ms), now_ms, &callback.body);
     let start = Instant::now();
     let answered = sender
         .send(Post {
             url: &callback.url,
             content_type: CONTENT_TYPE,
-            headers: &[],
+            headers: &signature.headers(),
             body: &callback.body,
             authorization: callback.authorization.as_ref(),
         })
@@ -194,7 +208,7 @@ fn hint(answer: Delivery, timeout: Duration) -> String {
         Delivery::Status(200..=299) => "The receiver took it.",
         Delivery::Status(401) => {
             "The daemon counts 401 as delivered. But the receiver denied it: does it know the same secret, and expect what is \
-             configured (bbb.auth2_0: a Bearer token instead of a checksum)?"
+             configured (bbb.auth2_0: a Bearer token instead of a checksum; hooks.legacyAuth: neither)?"
         }
         Delivery::Status(300..=399) => "Only 307 and 308 are followed. Register the URL to which it redirects.",
         Delivery::Status(404 | 405 | 410) => "The server is there, but takes no POST at this URL: look at its path.",

@@ -33,6 +33,7 @@ use crate::store::Store;
 
 pub use self::events::events;
 pub use self::hooks::hooks;
+pub use self::hooks::secret_of_hook;
 pub use self::pages::completions;
 pub use self::pages::man;
 pub use self::parked::parked;

@@ -33,7 +33,9 @@ use crate::commands::told_to_stop;
 use crate::config::Config;
 use crate::config::Secret;
 use crate::webhooks::signature;
+use crate::webhooks::signature::Proofs;
 use crate::webhooks::signature::Received;
+use crate::webhooks::standard;
 
 /// Receives and prints until told to stop.
 ///
@@ -119,8 +121,7 @@ async fn take(
     if method != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
-    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    for line in receiver.lines_of(uri.query(), authorization, &body, clock::unix_ms()) {
+    for line in receiver.lines_of(uri.query(), &headers, &body, clock::unix_ms()) {
         // Nobody reads them at the end.
         let _ = receiver.lines.send(line);
     }
@@ -130,28 +131,36 @@ async fn take(
 
 impl Receiver {
     /// What to print of a callback, a line for each event.
-    fn lines_of(&self, query: Option<&str>, authorization: Option<&str>, body: &str, now_ms: u64) -> Vec<String> {
+    fn lines_of(&self, query: Option<&str>, headers: &HeaderMap, body: &str, now_ms: u64) -> Vec<String> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let came_to = query.map(|query| format!("?{query}")).unwrap_or_default();
         let (_, checksum) = signature::split_checksum(&came_to);
+        let authorization = header(AUTHORIZATION.as_str());
         let received = Received { registered_url: &self.url, checksum, authorization, body };
-        let checked = signature::check(received, self.secret.expose());
+        let legacy = signature::check(received, self.secret.expose());
+        let webhook = standard::Received {
+            id: header(standard::ID),
+            timestamp: header(standard::TIMESTAMP),
+            signature: header(standard::SIGNATURE),
+        };
+        let by_headers = webhook.check_at(now_ms, body, &self.secret);
+        let proofs = Proofs::of(&legacy, &by_headers);
         let form: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let events: Vec<Value> = field("event").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
-        let wrong = checked.as_ref().err().map(ToString::to_string);
         // What is no callback is worth a line too.
         let events = if events.is_empty() { vec![Value::Null] } else { events };
         let line = |event: &Value| {
             if self.json {
-                let signature = if wrong.is_none() { "right" } else { "wrong" };
+                let signature = if proofs.wrong.is_none() { "right" } else { "wrong" };
                 let whole = json!({
-                    "received": exact_time(now_ms), "signature": signature, "signed": checked.as_ref().ok().map(ToString::to_string),
-                    "wrong": wrong, "domain": field("domain"), "timestamp": field("timestamp"), "event": event,
+                    "received": exact_time(now_ms), "signature": signature, "signed": proofs.signed,
+                    "webhookId": webhook.id, "webhookSignature": proofs.by_headers, "wrong": proofs.wrong, "domain": field("domain"), "timestamp": field("timestamp"), "event": event,
                 });
                 return whole.to_string();
             }
-            let signature = if wrong.is_none() { "right" } else { "WRONG" };
-            let why = wrong.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+            let signature = if proofs.wrong.is_none() { "right" } else { "WRONG" };
+            let why = proofs.wrong.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
             let (id, meeting) = (name(event).unwrap_or("no event"), meeting(event).unwrap_or("-"));
             format!("{}  {signature}  {id:<28}  {meeting}{why}", exact_time(now_ms))
         };

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::bail;
 use anyhow::ensure;
+use serde_json::Value;
 use serde_json::json;
 use url::Url;
 use url::form_urlencoded;
@@ -17,8 +18,10 @@ use crate::cli;
 use crate::commands::Outcome;
 use crate::commands::client;
 use crate::config::Config;
+use crate::config::Secret;
 use crate::webhooks::signature;
 use crate::webhooks::signature::Received;
+use crate::webhooks::standard;
 
 /// What stands for the secret in what was signed.
 const MASK: &str = "***SECRET***";
@@ -79,52 +82,112 @@ fn make(config: &Config, asked: &cli::Sign, call: &str) -> anyhow::Result<String
 fn verify(config: &Config, asked: &cli::Sign, url: &str) -> anyhow::Result<Outcome> {
     let Parts { method, query, .. } = taken_apart(url, &config.bbb.api_path)?;
     let call = Call { api_path: &config.bbb.api_path, method: &method, query: &query };
-    let found = mistakes::find(call, config.bbb.shared_secret.expose(), &config.api.checksum_algorithms);
+    let secrets: Vec<&str> = config.bbb.accepted_secrets().map(Secret::expose).collect();
+    let found = mistakes::find(call, &secrets, &config.api.checksum_algorithms);
     let signed = format!("{method}{}{MASK}", signed_query(&query));
     let status = u8::from(found.is_err());
     if asked.json {
-        let algorithm = found.as_ref().ok().map(|algorithm| algorithm.name());
+        let algorithm = found.as_ref().ok().map(|signed| signed.algorithm.name());
+        let previous = found.as_ref().ok().map(|signed| signed.secret > 0);
         let mistake = found.as_ref().err().map(ToString::to_string);
-        let outcome = json!({"right": found.is_ok(), "algorithm": algorithm, "mistake": mistake, "to_sign": signed});
+        let outcome = json!({
+            "right": found.is_ok(), "algorithm": algorithm, "previous_secret": previous, "mistake": mistake, "to_sign": signed,
+        });
         return Ok(Outcome { text: format!("{outcome}\n"), status });
     }
     let mut text = match &found {
-        Ok(algorithm) => format!("RIGHT     {algorithm}\n"),
+        Ok(signed) if signed.secret > 0 => {
+            format!("RIGHT     {}, with the previous secret (bbb.previousSecret)\n", signed.algorithm)
+        }
+        Ok(signed) => format!("RIGHT     {}\n", signed.algorithm),
         Err(mistake) => format!("WRONG     {mistake}\n"),
     };
     text += &format!("To sign   {signed}\n{}", parameters(&signed_query(&query)));
     Ok(Outcome { text, status })
 }
 
-/// Whether the checksum of a callback is right.
+/// Whether the checksum and the signature of a callback are right.
 fn check_callback(config: &Config, asked: &cli::Sign, url: &str, body: &Path) -> anyhow::Result<Outcome> {
     let body = read(body)?;
     let (came_to, checksum) = signature::split_checksum(url);
     let registered_url = asked.registered.as_deref().unwrap_or(&came_to);
-    let received = Received { registered_url, checksum, authorization: None, body: &body };
-    let found = match signature::find(received, config.bbb.shared_secret.expose()) {
-        Err(signature::Mistake::Unsigned) if config.bbb.bearer_auth => {
-            bail!("the URL has no checksum: callbacks carry a Bearer token here (bbb.auth2_0), so compare that header")
-        }
-        found => found,
+    let header = |name: &str| asked.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let received = Received { registered_url, checksum, authorization: header("authorization"), body: &body };
+    let secret = &config.bbb.shared_secret;
+    let legacy = signature::find(received, secret.expose());
+    let webhook = standard::Received {
+        id: header(standard::ID),
+        timestamp: header(standard::TIMESTAMP),
+        signature: header(standard::SIGNATURE),
     };
-    let status = u8::from(found.is_err());
+    let by_headers = (webhook != standard::Received::default()).then(|| InHeaders::of(webhook, &body, secret));
+    if legacy == Err(signature::Mistake::Unsigned) && by_headers.is_none() && config.bbb.bearer_auth {
+        bail!("the URL has no checksum: callbacks carry a Bearer token here (bbb.auth2_0), so give that --header")
+    }
+    // What is not there is not wrong, if there is something else.
+    let legacy = Some(legacy).filter(|found| by_headers.is_none() || *found != Err(signature::Mistake::Unsigned));
+    let wrong = legacy.as_ref().is_some_and(Result::is_err) || by_headers.as_ref().is_some_and(InHeaders::is_wrong);
     let body_of = |body: &str| match body.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", &body[..end]),
         None => body.to_owned(),
     };
-    let signed = format!("{registered_url}{}{MASK}", body_of(&body));
+    let signed = legacy.is_some().then(|| format!("{registered_url}{}{MASK}", body_of(&body)));
     if asked.json {
-        let how = found.as_ref().ok().map(ToString::to_string);
-        let mistake = found.as_ref().err().map(ToString::to_string);
-        let outcome = json!({"right": found.is_ok(), "signed": how, "mistake": mistake, "to_sign": signed});
-        return Ok(Outcome { text: format!("{outcome}\n"), status });
+        let how = legacy.as_ref().and_then(|found| found.as_ref().ok()).map(ToString::to_string);
+        let mistake = legacy.as_ref().and_then(|found| found.as_ref().err()).map(ToString::to_string);
+        let by_headers = by_headers.as_ref().map(InHeaders::to_json);
+        let outcome =
+            json!({"right": !wrong, "signed": how, "mistake": mistake, "to_sign": signed, "webhook": by_headers});
+        return Ok(Outcome { text: format!("{outcome}\n"), status: u8::from(wrong) });
     }
-    let text = match found {
-        Ok(signed) => format!("RIGHT     {signed}\n"),
-        Err(mistake) => format!("WRONG     {mistake}\n"),
+    let mut text = match &legacy {
+        Some(Ok(signed)) => format!("RIGHT     {signed}\n"),
+        Some(Err(mistake)) => format!("WRONG     {mistake}\n"),
+        None => String::new(),
     };
-    Ok(Outcome { text: format!("{text}To sign   {signed}\n"), status })
+    text += &signed.map(|signed| format!("To sign   {signed}\n")).unwrap_or_default();
+    text += &by_headers.as_ref().map(InHeaders::to_text).unwrap_or_default();
+    Ok(Outcome { text, status: u8::from(wrong) })
+}
+
+/// The signature in the headers of a callback.
+struct InHeaders {
+    /// What is wrong with it.
+    mistake: Option<String>,
+    /// The hook whose key signs it.
+    hook: Option<String>,
+    /// What it has to be, as far as there is enough to tell.
+    expected: Option<String>,
+}
+
+impl InHeaders {
+    fn of(webhook: standard::Received<'_>, body: &str, secret: &Secret) -> Self {
+        Self {
+            mistake: signature::find_in_headers(webhook, body, secret).err(),
+            hook: webhook.hook().ok(),
+            expected: webhook.expected(body, secret).ok(),
+        }
+    }
+
+    fn is_wrong(&self) -> bool {
+        self.mistake.is_some()
+    }
+
+    fn to_json(&self) -> Value {
+        json!({"right": !self.is_wrong(), "hook": self.hook, "mistake": self.mistake, "signature": self.expected})
+    }
+
+    fn to_text(&self) -> String {
+        let hook = self.hook.as_deref().unwrap_or_default();
+        let mut text = match &self.mistake {
+            None => format!("RIGHT     {} of hook {hook}\n", standard::SIGNATURE),
+            Some(mistake) => format!("WRONG     {mistake}\n"),
+        };
+        if let Some(expected) = &self.expected {
+            text += &format!("Signature {expected}\n");
+        }
+        text
+    }
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

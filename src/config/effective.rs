@@ -58,6 +58,7 @@ fn named(way: &[&str]) -> String {
 pub(super) fn differences(old: &Config, new: &Config) -> Vec<String> {
     let hidden = |config: &Config, key: &str| match key {
         "bbb.sharedSecret" => vec![config.bbb.shared_secret.clone()],
+        "bbb.previousSecret" => config.bbb.previous_secret.iter().cloned().collect(),
         "hooks.permanentURLs" => config.hooks.permanent.iter().map(|hook| Secret::new(&hook.url)).collect(),
         "xapi.lrs_endpoint" => config.xapi.lrs_endpoint.iter().map(Secret::new).collect(),
         "xapi.lrs_password" => config.xapi.lrs_password.iter().cloned().collect(),
@@ -208,6 +209,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
     Some(match key {
         "bbb.serverDomain" => json!(bbb.server_domain),
         "bbb.sharedSecret" => json!(secret(true)),
+        "bbb.previousSecret" => json!(secret(bbb.previous_secret.is_some())),
         "bbb.auth2_0" => json!(bbb.bearer_auth),
         "bbb.apiPath" => json!(bbb.api_path),
         "server.bind" => json!(api.bind),
@@ -221,6 +223,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             ChecksumFormat::Form => "form",
             ChecksumFormat::Json => "json",
         }),
+        "hooks.legacyAuth" => json!(hooks.legacy_auth),
         "hooks.permanentURLs" => hooks.permanent.iter().map(permanent_hook).collect(),
         "hooks.includeEvents" => json!(hooks.include_events),
         "hooks.excludeEvents" => json!(hooks.exclude_events),

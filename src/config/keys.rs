@@ -93,6 +93,7 @@ pub(super) const ROWS: &[Row] = &[
     row("bbb.serverDomain", &["bbb.serverDomain"], &[]).variable("SERVER_DOMAIN").placeholders(&["", "myserver.com"]),
     row("bbb.sharedSecret", &["bbb.sharedSecret"], &[]).variable("SHARED_SECRET").private()
         .placeholders(&["", "sharedSecret", "mysharedsecret"]),
+    row("bbb.previousSecret", &["bbb.previousSecret"], &[]).variable("PREVIOUS_SECRET").private(),
     row("bbb.auth2_0", &["bbb.auth2_0"], &[]).variable("BEARER_AUTH"),
     row("bbb.apiPath", &["bbb.apiPath"], &[]),
 
@@ -105,6 +106,7 @@ pub(super) const ROWS: &[Row] = &[
 
     row("hooks.checksumAlgorithm", &[], &["W.hookChecksumAlgorithm"]).variable("HOOK_CHECKSUM_ALGORITHM"),
     row("hooks.checksumFormat", &["hooks.checksumFormat"], &["W.checksumFormat"]),
+    row("hooks.legacyAuth", &["hooks.legacyAuth"], &["W.legacyAuth"]),
     row("hooks.permanentURLs", &["hooks.permanentURLs"], &["W.permanentURLs"]).variable("PERMANENT_HOOKS").private(),
     row("hooks.includeEvents", &[], &["W.includeEvents"]).variable("INCLUDE_EVENTS"),
     row("hooks.excludeEvents", &[], &["W.excludeEvents"]).variable("EXCLUDE_EVENTS"),

@@ -138,6 +138,14 @@ pub struct Config {
     pub xapi: Xapi,
 }
 
+impl Config {
+    /// Whether callbacks carry the secret itself, as a Bearer token.
+    #[must_use]
+    pub fn sends_bearer(&self) -> bool {
+        self.bbb.bearer_auth && self.hooks.legacy_auth
+    }
+}
+
 /// What this server shares with its clients and receivers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bbb {
@@ -147,11 +155,21 @@ pub struct Bbb {
     /// The secret that signs API calls and callbacks. No default: without it, `securitySalt` of BigBlueButton's
     /// properties. Key `bbb.sharedSecret`; variable `SHARED_SECRET`.
     pub shared_secret: Secret,
+    /// The secret that was the shared one before; calls of the API that it signs are taken too. Default none.
+    /// Key `bbb.previousSecret`; variable `PREVIOUS_SECRET`.
+    pub previous_secret: Option<Secret>,
     /// Send `Authorization: Bearer <secret>` with callbacks instead of a checksum. Default false.
     /// Key `bbb.auth2_0`; variable `BEARER_AUTH`.
     pub bearer_auth: bool,
     /// The path before `/hooks/...`, without a trailing slash. Default `/bigbluebutton/api`. Key `bbb.apiPath`.
     pub api_path: String,
+}
+
+impl Bbb {
+    /// The secrets that may sign calls of the API, the one that is to be used first.
+    pub fn accepted_secrets(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.shared_secret).chain(&self.previous_secret)
+    }
 }
 
 /// The HTTP API.
@@ -188,6 +206,9 @@ pub struct Hooks {
     pub checksum_algorithm: Algorithm,
     /// What the checksum of a callback covers. Default `form`. Key `hooks.checksumFormat`.
     pub checksum_format: ChecksumFormat,
+    /// Whether callbacks carry a checksum or a Bearer token beside the signature in their headers. Default true.
+    /// Key `hooks.legacyAuth`.
+    pub legacy_auth: bool,
     /// Hooks that exist because the configuration says so. Default none. Keys `hooks.permanentURLs` (v2),
     /// `W.permanentURLs` (v3), a list of URLs or of `{url, getRaw, caFile, verify}`; variable `PERMANENT_HOOKS` (JSON).
     pub permanent: Vec<PermanentHook>,

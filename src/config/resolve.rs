@@ -109,6 +109,11 @@ impl<'a> Resolver<'a> {
         Bbb {
             server_domain: identity::server_domain(self, sources),
             shared_secret: identity::shared_secret(self, sources),
+            previous_secret: self
+                .read("bbb.previousSecret", None, |found| {
+                    Ok(values::optional_text(found)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+                })
+                .map(Secret::new),
             bearer_auth: self.read("bbb.auth2_0", false, values::boolean),
             api_path: self.read("bbb.apiPath", "/bigbluebutton/api".to_owned(), |found| {
                 Ok(values::rooted(found)?.trim_end_matches('/').to_owned())
@@ -146,6 +151,7 @@ impl<'a> Resolver<'a> {
             checksum_algorithm: self.read("hooks.checksumAlgorithm", Algorithm::Sha1, algorithm),
             checksum_format: self
                 .read("hooks.checksumFormat", ChecksumFormat::Form, |f| values::choice(f, &CHECKSUM_FORMATS)),
+            legacy_auth: self.read("hooks.legacyAuth", true, values::boolean),
             permanent: self.permanent_hooks(),
             include_events: self.read("hooks.includeEvents", Vec::new(), event_ids),
             exclude_events: self.read("hooks.excludeEvents", Vec::new(), event_ids),

@@ -311,22 +311,31 @@ impl Lanes {
         all
     }
 
-    /// Drops the oldest event that is not being tried. What is being tried stays, or a hook whose receiver is dead would
-    /// begin anew with each event and never be given up.
-    pub fn drop_oldest(&mut self) -> Option<u64> {
-        let tried = |lane: &Lane| lane.trying.as_ref().map_or(0, |trying| trying.events);
-        let (_, key) = self
-            .lanes
-            .iter()
-            .filter_map(|(key, lane)| Some((*lane.events.get(tried(lane))?, key)))
-            .min_by_key(|(number, _)| *number)?;
-        let key = key.clone();
-        let lane = self.lanes.get_mut(&key)?;
-        let dropped = lane.events.remove(tried(lane))?;
-        if lane.events.is_empty() {
-            self.lanes.remove(&key);
+    /// Drops the oldest events that are not being tried, up to so many. What is being tried stays, or a hook whose receiver is
+    /// dead would begin anew with each event and never be given up.
+    pub fn drop_oldest(&mut self, most: usize) -> Vec<u64> {
+        let mut lanes: Vec<&mut Lane> = self.lanes.values_mut().collect();
+        let oldest = |lane: &Lane, place| Some(Reverse((*lane.events.get(lane.tried())?, place)));
+        let mut next: BinaryHeap<_> =
+            lanes.iter().enumerate().filter_map(|(place, lane)| oldest(lane, place)).collect();
+        let mut dropped = Vec::new();
+        while dropped.len() < most
+            && let Some(Reverse((number, place))) = next.pop()
+        {
+            let lane = &mut lanes[place];
+            lane.events.remove(lane.tried());
+            dropped.push(number);
+            next.extend(oldest(lane, place));
         }
-        Some(dropped)
+        self.lanes.retain(|_, lane| !lane.events.is_empty());
+        dropped
+    }
+}
+
+impl Lane {
+    /// How many of its first events are being tried.
+    fn tried(&self) -> usize {
+        self.trying.as_ref().map_or(0, |trying| trying.events)
     }
 }
 
@@ -426,10 +435,9 @@ mod tests {
     fn drops_the_oldest_that_is_not_being_tried() {
         let mut lanes = lanes(1, &[("a", 1), ("b", 2), ("a", 3), ("c", 4)]);
         assert_eq!(lanes.next_job(), job("a", &[1], None));
-        assert_eq!(lanes.drop_oldest(), Some(2));
-        assert_eq!(lanes.drop_oldest(), Some(3));
-        assert_eq!(lanes.drop_oldest(), Some(4));
-        assert_eq!(lanes.drop_oldest(), None);
+        assert_eq!(lanes.drop_oldest(1), [2]);
+        assert_eq!(lanes.drop_oldest(2), [3, 4]);
+        assert!(lanes.drop_oldest(1).is_empty());
         assert_eq!(lanes.next_job(), None);
         lanes.push(lane("b"), 5);
         assert_eq!(lanes.next_job(), job("b", &[5], None));

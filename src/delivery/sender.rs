@@ -72,11 +72,11 @@ impl Attempt {
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
     /// Where to.
-    pub url: &'a str,
+    pub url: &'a Url,
     /// The media type of the body.
     pub content_type: &'static str,
-    /// Further headers.
-    pub headers: &'static [(&'static str, &'static str)],
+    /// Further headers, by name and value.
+    pub headers: &'a [(&'static str, &'a str)],
     /// The body.
     pub body: &'a str,
     /// The value of the `Authorization` header, if it has one.
@@ -214,15 +214,15 @@ impl Sender {
     }
 
     async fn attempt(&self, post: Post<'_>, timeout: Duration) -> Answered {
-        let failed = |answer| Answered { answer, retry_after: None, cause: None };
-        let mut request = self.client.post(post.url).header(CONTENT_TYPE, post.content_type);
+        let failed = |answer| Answered { answer, ..Answered::UNSENT };
+        let mut request = self.client.post(post.url.clone()).header(CONTENT_TYPE, post.content_type);
         for (name, value) in post.headers {
             request = request.header(*name, *value);
         }
         let request = request.body(post.body.to_owned()).timeout(timeout).build();
-        let Ok(mut request) = request else { return failed(Answer::Unsent) };
+        let Ok(mut request) = request else { return Answered::UNSENT };
         if let Some(authorization) = post.authorization {
-            let Ok(mut value) = HeaderValue::from_str(authorization.expose()) else { return failed(Answer::Unsent) };
+            let Ok(mut value) = HeaderValue::from_str(authorization.expose()) else { return Answered::UNSENT };
             value.set_sensitive(true);
             // Instead of what a user and password in the URL would say.
             request.headers_mut().insert(AUTHORIZATION, value);
@@ -249,7 +249,7 @@ impl Sender {
             Err(error) if error.is_connect() => {
                 Answered { cause: Some(root(&error.without_url())), ..failed(Answer::Connect) }
             }
-            Err(error) if error.is_builder() => failed(Answer::Unsent),
+            Err(error) if error.is_builder() => Answered::UNSENT,
             Err(error) => Answered { cause: Some(root(&error.without_url())), ..failed(Answer::Broken) },
         }
     }
@@ -264,6 +264,11 @@ pub struct Answered {
     pub retry_after: Option<Duration>,
     /// Why there was no answer, in the words of the system or of TLS.
     pub cause: Option<String>,
+}
+
+impl Answered {
+    /// Nothing could be sent.
+    pub const UNSENT: Self = Self { answer: Answer::Unsent, retry_after: None, cause: None };
 }
 
 impl fmt::Display for Answered {
@@ -371,6 +376,7 @@ mod tests {
     }
 
     async fn sent(sender: &Sender, url: &str) -> (Answer, String) {
+        let url = &Url::parse(url).unwrap();
         let post = Post { url, content_type: "text/plain", headers: &[], body: "x", authorization: None };
         let answered = sender.send(post).await;
         (answered.answer, answered.cause.unwrap_or_default())

@@ -4,7 +4,7 @@
 //! goes; a [`Cursor`] is what is stored of it: a watermark up to which all is finished, and the ranges finished above it.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -118,36 +118,62 @@ impl Cursor {
     }
 }
 
-/// The account of what a reader took and finished. Only events that it wants are taken.
+/// The account of what a reader took and finished. Only events that it wants are taken, in the order of their numbers.
+///
+/// A hook whose receiver is dead has as many unfinished events as its queue holds, so what is known of one takes few bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    unfinished: BTreeSet<u64>,
+    /// What was taken, from the first unfinished one on: all unfinished ones, and some others.
+    taken: VecDeque<u64>,
+    /// How many are not finished.
+    unfinished: usize,
     /// Ranges finished above the first unfinished one: first number to last. Between two of them something is unfinished.
     done: BTreeMap<u64, u64>,
 }
 
+/// Room for so many taken events is kept although it is not needed.
+const ROOM_KEPT: usize = 1024;
+
 impl Progress {
-    /// The reader took an event.
+    /// The reader took an event, later than all before.
     pub fn take(&mut self, number: u64) {
-        self.unfinished.insert(number);
+        self.taken.push_back(number);
+        self.unfinished += 1;
     }
 
     /// The reader read over an event that was finished before.
     pub fn skip(&mut self, number: u64) {
-        self.add_done(number);
+        self.add_done(number, number);
     }
 
-    /// The reader finished an event that it took.
-    pub fn finish(&mut self, number: u64) {
-        if self.unfinished.remove(&number) {
-            self.add_done(number);
+    /// The reader finished events that it took, in ascending order.
+    pub fn finish(&mut self, numbers: &[u64]) {
+        let mut rest = numbers;
+        while let Some(first) = rest.first() {
+            let place = self.taken.binary_search(first).ok().filter(|_| !self.is_done(*first));
+            let run = place.map_or(0, |place| {
+                // With a hook's oldest events, all of them in a row, this is worth the trouble.
+                let done_from = self.done.range(first..).next().map_or(u64::MAX, |(start, _)| *start);
+                let in_a_row = rest.iter().zip(self.taken.range(place..));
+                in_a_row.take_while(|(number, taken)| number == taken && **number < done_from).count()
+            });
+            if run > 0 {
+                self.unfinished -= run;
+                self.add_done(*first, rest[run - 1]);
+            }
+            rest = &rest[run.max(1)..];
+        }
+        if self.taken.len() > 2 * self.unfinished + ROOM_KEPT {
+            let mut taken = std::mem::take(&mut self.taken);
+            taken.retain(|number| !self.is_done(*number));
+            self.taken = taken;
         }
     }
 
     /// How many events are taken and not finished.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.unfinished.len()
+        self.unfinished
     }
 
     /// How many ranges are finished out of order.
@@ -159,7 +185,7 @@ impl Progress {
     /// The lowest number that is taken and not finished.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
-        self.unfinished.first().copied()
+        self.taken.front().copied()
     }
 
     /// The number up to which all is finished, where `read_up_to` is the last that was looked at.
@@ -174,30 +200,43 @@ impl Progress {
         self.done.iter().map(|(first, last)| (*first, *last)).collect()
     }
 
-    fn add_done(&mut self, number: u64) {
-        let oldest = self.oldest().unwrap_or(u64::MAX);
-        if number < oldest {
-            // Up to the oldest unfinished one all is finished now; the watermark says so.
-            self.done = self.done.split_off(&oldest);
-            return;
-        }
-        let gap = |from: u64, to: u64| self.unfinished.range(from..to).next().is_some();
-        let before = self.done.range(..=number).next_back().map(|(first, last)| (*first, *last));
-        let after = self.done.range(number..).next().map(|(first, last)| (*first, *last));
-        let (mut first, mut last) = (number, number);
-        if let Some((start, end)) = before.filter(|(_, end)| *end >= number || !gap(*end, number)) {
-            (first, last) = (start, end.max(number));
-        }
-        if let Some((start, end)) = after.filter(|(start, _)| !gap(number, *start)) {
+    fn is_done(&self, number: u64) -> bool {
+        self.done.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
+    }
+
+    /// Adds a range in which all is finished, and joins those between which nothing is unfinished any more.
+    fn add_done(&mut self, mut first: u64, mut last: u64) {
+        // What is taken between two neighbours of these is in none of them, so it is unfinished.
+        let place_after = |number: u64| self.taken.partition_point(|taken| *taken <= number);
+        let gap = |from: u64, to: u64| place_after(from) < place_after(to - 1);
+        let before = self.done.range(..=first).next_back().map(|(start, end)| (*start, *end));
+        let after = self.done.range(last..).next().map(|(start, end)| (*start, *end));
+        if let Some((start, end)) = after.filter(|(start, _)| *start == last || !gap(last, *start)) {
             self.done.remove(&start);
             last = end;
         }
-        self.done.insert(first, last);
+        if let Some((start, end)) = before.filter(|(_, end)| *end >= first || !gap(*end, first)) {
+            (first, last) = (start, end.max(last));
+        }
+        match self.oldest() {
+            Some(oldest) if first > oldest => drop(self.done.insert(first, last)),
+            _ => {
+                // Up to its end all is finished now; the watermark says so.
+                self.done.remove(&first);
+                self.taken.drain(..self.taken.partition_point(|taken| *taken <= last));
+                if self.taken.is_empty() {
+                    self.done.clear();
+                    self.taken.shrink_to(ROOM_KEPT);
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -207,15 +246,29 @@ mod tests {
             progress.take(number);
         }
         assert_eq!(progress.watermark(60), 9);
-        progress.finish(30);
-        progress.finish(50);
+        progress.finish(&[30]);
+        progress.finish(&[50]);
         assert_eq!((progress.watermark(60), progress.done()), (9, vec![(30, 30), (50, 50)]));
-        progress.finish(40);
+        progress.finish(&[40]);
         assert_eq!(progress.done(), [(30, 50)]);
-        progress.finish(10);
+        progress.finish(&[10]);
         assert_eq!((progress.watermark(60), progress.done()), (19, vec![(30, 50)]));
-        progress.finish(20);
+        progress.finish(&[20]);
         assert_eq!((progress.watermark(60), progress.done(), progress.unfinished()), (60, vec![], 0));
+    }
+
+    #[test]
+    fn what_is_finished_behind_an_unfinished_one_is_not_kept() {
+        let mut progress = Progress::default();
+        (0..100_000).for_each(|number| progress.take(number));
+        progress.finish(&(1..50_000).collect::<Vec<_>>());
+        progress.finish(&(50_001..99_999).collect::<Vec<_>>());
+        assert!(progress.taken.len() < 2 * ROOM_KEPT, "{}", progress.taken.len());
+        assert_eq!(progress.done(), [(1, 49_999), (50_001, 99_998)]);
+        progress.finish(&[0, 7]);
+        assert_eq!((progress.oldest(), progress.unfinished()), (Some(50_000), 2));
+        progress.finish(&[50_000]);
+        assert_eq!((progress.oldest(), progress.done()), (Some(99_999), vec![]));
     }
 
     #[test]
@@ -271,9 +324,9 @@ mod tests {
                     progress.take(read_up_to);
                     taken.push(read_up_to);
                 } else {
-                    let number = open[random.usize(..open.len())];
-                    progress.finish(number);
-                    finished.insert(number);
+                    let several: Vec<_> = open.into_iter().filter(|_| random.u8(..3) == 0).collect();
+                    progress.finish(&several);
+                    finished.extend(several);
                 }
                 let cursor =
                     Cursor { watermark: progress.watermark(read_up_to), done: progress.done(), ..Cursor::default() };

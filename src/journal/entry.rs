@@ -10,6 +10,9 @@ use crate::event::EventId;
 use crate::event::MappedEvent;
 use crate::event::RawForm;
 
+/// How many names and values an entry has.
+pub(super) const ARGUMENTS: usize = 18;
+
 /// The id of an entry.
 pub(super) fn id(number: u64) -> String {
     format!("{number}-0")

@@ -18,9 +18,10 @@ pub(super) fn is_gone(holder: &str) -> bool {
     machine == self::machine() && start_of(pid).as_deref() != Some(start)
 }
 
-/// This run of this machine, as far as processes can see each other: its boot, and the namespace of process ids.
+/// This run of this machine, as far as processes can see each other: its boot, and the namespace of process ids. Empty where the
+/// boot is hidden: the namespace alone is the same on all machines.
 fn machine() -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let Ok(boot) = fs::read_to_string("/proc/sys/kernel/random/boot_id") else { return String::new() };
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     format!("{}/{}", boot.trim(), namespace.display())
 }

@@ -51,6 +51,8 @@ pub(super) struct Registered {
     last_wanted: u64,
     /// It was last told to read the stream.
     behind: bool,
+    /// It is among those to wake.
+    to_wake: bool,
 }
 
 impl Registered {
@@ -117,7 +119,7 @@ pub(super) struct Log {
     next_key: u64,
     /// Length at which to look again for events that nobody needs.
     trim_at: usize,
-    wakes: Vec<Arc<Notify>>,
+    wakes: Vec<ReaderKey>,
 }
 
 impl Log {
@@ -225,13 +227,20 @@ impl Log {
             }
             reader.last_wanted = event.number;
             reader.books.matched();
-            self.wakes.push(Arc::clone(&reader.wake));
+            if !std::mem::replace(&mut reader.to_wake, true) {
+                self.wakes.push(key);
+            }
         }
     }
 
     /// Those to wake, after the lock is released.
     pub(super) fn take_wakes(&mut self) -> Vec<Arc<Notify>> {
-        std::mem::take(&mut self.wakes)
+        let readers = self.wakes.drain(..).filter_map(|key| {
+            let reader = self.readers.get_mut(&key)?;
+            reader.to_wake = false;
+            Some(Arc::clone(&reader.wake))
+        });
+        readers.collect()
     }
 
     /// No reader needs anything up to this number.
@@ -336,6 +345,7 @@ impl Log {
             done_up_to: at,
             last_wanted: at,
             behind: false,
+            to_wake: false,
         };
         self.readers.insert(key, reader);
         key

@@ -258,16 +258,18 @@ impl Journal {
     /// # Errors
     /// If the stream has to be read and cannot be.
     pub async fn fetch(&self, numbers: &[u64]) -> Result<Vec<Arc<Event>>, Unreadable> {
-        let mut found: HashMap<u64, Arc<Event>> = {
+        let here: Vec<_> = {
             let log = self.log();
-            numbers.iter().filter_map(|number| Some((*number, log.event(*number)?))).collect()
+            numbers.iter().map(|number| log.event(*number)).collect()
         };
-        let missing: Vec<u64> = numbers.iter().copied().filter(|number| !found.contains_key(number)).collect();
-        if !missing.is_empty() {
-            let stored = stream::events(&self.shared.connection, &missing).await?;
-            found.extend(stored.into_iter().map(|event| (event.number, Arc::new(event))));
+        let missing: Vec<u64> =
+            numbers.iter().zip(&here).filter_map(|(number, event)| event.is_none().then_some(*number)).collect();
+        if missing.is_empty() {
+            return Ok(here.into_iter().flatten().collect());
         }
-        Ok(numbers.iter().filter_map(|number| found.remove(number)).collect())
+        let stored = stream::events(&self.shared.connection, &missing).await?;
+        let mut stored: HashMap<_, _> = stored.into_iter().map(|event| (event.number, Arc::new(event))).collect();
+        Ok(numbers.iter().zip(here).filter_map(|(number, event)| event.or_else(|| stored.remove(number))).collect())
     }
 
     /// Puts back into memory what the stream has that some reader needs. Readers find it as if it were new. After a failure,

@@ -1,9 +1,9 @@
 //! What all mapping functions share: reading a message, and writing an event's attributes.
 
+use serde::Serialize;
 use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value;
-use serde_json::json;
 
 use crate::event::EventId;
 use crate::event::ExternalMeetingId;
@@ -141,24 +141,47 @@ impl Draft {
 
     /// Writes it out. `now_ms` is its time where the message says none.
     pub(super) fn finish(self, raw: RawForm, now_ms: u64) -> MappedEvent {
-        let mut event = match self.body {
-            Body::Whole(event) => event,
-            Body::Attributes(attributes, ts) => json!({"data": {
-                "type": "event",
-                "id": self.id.as_str(),
-                "attributes": attributes,
-                "event": {"ts": ts.unwrap_or_else(|| now_ms.into())},
-            }}),
+        let json = match self.body {
+            Body::Whole(mut event) => {
+                print_numbers_as_javascript(&mut event);
+                event.to_string()
+            }
+            Body::Attributes(mut attributes, ts) => {
+                let mut ts = ts.unwrap_or_else(|| now_ms.into());
+                attributes.values_mut().for_each(print_numbers_as_javascript);
+                print_numbers_as_javascript(&mut ts);
+                let data = Data { kind: "event", id: self.id.as_str(), attributes, event: Happened { ts } };
+                serde_json::to_string(&Envelope { data }).expect("texts and JSON values are always JSON")
+            }
         };
-        print_numbers_as_javascript(&mut event);
         MappedEvent {
             id: self.id,
             meeting: self.meeting,
             external_meeting: self.external_meeting,
-            json: event.to_string().into(),
+            json: json.into(),
             raw,
         }
     }
+}
+
+/// An event as hooks get it.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    attributes: Map<String, Value>,
+    event: Happened,
+}
+
+#[derive(Serialize)]
+struct Happened {
+    ts: Value,
 }
 
 /// Puts members over those that are there: groups are merged, all else is replaced.

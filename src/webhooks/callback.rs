@@ -4,13 +4,16 @@
 //! byte for byte, so a receiver can check it without parsing anything.
 
 use serde::Serialize;
-use url::form_urlencoded;
+use url::Url;
 
 use crate::checksum::Algorithm;
 use crate::config::Bbb;
 use crate::config::ChecksumFormat;
 use crate::config::Hooks;
 use crate::config::Secret;
+use crate::webhooks::address::Address;
+use crate::webhooks::form;
+use crate::webhooks::standard::HookKey;
 
 /// The media type of every callback's body.
 pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded;charset=UTF-8";
@@ -18,13 +21,15 @@ pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded;charset=UTF-8"
 /// How far a hook's timestamps may run ahead of the clock to keep growing, in ms.
 const AHEAD_MS: u64 = 1000;
 
-/// What a receiver can tell by that a callback comes from this server.
+/// What a receiver can tell by that a callback comes from this server, beside the signature in its headers.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// A checksum in the URL.
     Checksum(Algorithm, ChecksumFormat),
     /// `Authorization: Bearer <secret>`.
     Bearer,
+    /// Nothing but the signature in the headers, see [`standard`](crate::webhooks::standard).
+    HeadersOnly,
 }
 
 /// Builds callbacks the way the configuration says.
@@ -39,7 +44,7 @@ pub struct CallbackBuilder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
     /// Where to POST it: the registered URL, and the checksum if there is one.
-    pub url: String,
+    pub url: Url,
     /// Its body, of type [`CONTENT_TYPE`].
     pub body: String,
     /// The value of its `Authorization` header, if it has one.
@@ -50,9 +55,10 @@ impl CallbackBuilder {
     /// A builder with the domain, the secret and the kind of proof that are configured.
     #[must_use]
     pub fn new(bbb: &Bbb, hooks: &Hooks) -> Self {
-        let proof = match bbb.bearer_auth {
-            true => Proof::Bearer,
-            false => Proof::Checksum(hooks.checksum_algorithm, hooks.checksum_format),
+        let proof = match (hooks.legacy_auth, bbb.bearer_auth) {
+            (false, _) => Proof::HeadersOnly,
+            (true, true) => Proof::Bearer,
+            (true, false) => Proof::Checksum(hooks.checksum_algorithm, hooks.checksum_format),
         };
         Self::with(&bbb.server_domain, bbb.shared_secret.clone(), proof)
     }
@@ -63,42 +69,47 @@ impl CallbackBuilder {
         Self { domain: domain.to_owned(), secret, proof }
     }
 
-    /// The callback to `callback_url` (as registered) with `events` (JSON texts), built at `timestamp` (ms since 1970).
+    /// The key that signs the callbacks of a hook.
     #[must_use]
-    pub fn build(&self, callback_url: &str, events: &[&str], timestamp: u64) -> Callback {
-        let event = format!("[{}]", events.join(","));
-        let body = form_urlencoded::Serializer::new(String::with_capacity(event.len() * 2 + 64))
-            .append_pair("domain", &self.domain)
-            .append_pair("event", &event)
-            .append_pair("timestamp", &timestamp.to_string())
-            .finish();
+    pub fn key_of(&self, hook: &str) -> HookKey {
+        HookKey::derive(&self.secret, hook)
+    }
+
+    /// The callback to this address with `events` (JSON texts), built at `timestamp` (ms since 1970).
+    #[must_use]
+    pub fn build(&self, to: &Address, events: &[&str], timestamp: u64) -> Callback {
+        let body = self.body(events, timestamp);
         let (url, authorization) = match self.proof {
-            Proof::Bearer => (callback_url.to_owned(), Some(Secret::new(format!("Bearer {}", self.secret.expose())))),
+            Proof::HeadersOnly => (to.bare(), None),
+            Proof::Bearer => (to.bare(), Some(Secret::new(format!("Bearer {}", self.secret.expose())))),
             Proof::Checksum(algorithm, format) => {
-                let checksum = self.checksum(algorithm, format, callback_url, &event, timestamp, &body);
-                (with_parameter(callback_url, "checksum", &checksum), None)
+                let signed = match format {
+                    ChecksumFormat::Form => &body,
+                    ChecksumFormat::Json => {
+                        &version_2_text(&format!("[{}]", events.join(",")), timestamp, &self.domain)
+                    }
+                };
+                let parts = [to.registered(), signed, self.secret.expose()];
+                (to.with_checksum(&algorithm.hex_digest(&parts.map(str::as_bytes))), None)
             }
         };
         Callback { url, body, authorization }
     }
 
-    fn checksum(
-        &self,
-        algorithm: Algorithm,
-        format: ChecksumFormat,
-        callback_url: &str,
-        event: &str,
-        timestamp: u64,
-        body: &str,
-    ) -> String {
-        let secret = self.secret.expose().as_bytes();
-        match format {
-            ChecksumFormat::Form => algorithm.hex_digest(&[callback_url.as_bytes(), body.as_bytes(), secret]),
-            ChecksumFormat::Json => {
-                let signed = version_2_text(event, timestamp, &self.domain);
-                algorithm.hex_digest(&[callback_url.as_bytes(), signed.as_bytes(), secret])
-            }
+    fn body(&self, events: &[&str], timestamp: u64) -> String {
+        let events_length: usize = events.iter().map(|event| event.len()).sum();
+        let mut body = Vec::with_capacity(events_length * 2 + 128);
+        body.extend_from_slice(b"domain=");
+        form::append(&mut body, &self.domain);
+        body.extend_from_slice(b"&event=");
+        for (place, event) in events.iter().enumerate() {
+            form::append(&mut body, if place == 0 { "[" } else { "," });
+            form::append(&mut body, event);
         }
+        form::append(&mut body, "]");
+        body.extend_from_slice(b"&timestamp=");
+        body.extend_from_slice(timestamp.to_string().as_bytes());
+        String::from_utf8(body).expect("a form is ASCII")
     }
 }
 
@@ -112,12 +123,6 @@ pub(super) fn version_2_text(event: &str, timestamp: u64, domain: &str) -> Strin
     }
 
     serde_json::to_string(&Version2 { event, timestamp, domain }).expect("texts and a number are always JSON")
-}
-
-/// The URL with one more parameter, otherwise byte for byte.
-fn with_parameter(url: &str, name: &str, value: &str) -> String {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}{name}={value}")
 }
 
 /// The timestamp of a hook's next callback: the clock, but later than the `last` one, as the documentation promises.
@@ -136,14 +141,19 @@ mod tests {
         CallbackBuilder { domain: "bbb.example.com".to_owned(), secret: Secret::new("s3cret"), proof }
     }
 
+    fn to(url: &str) -> Address {
+        Address::new(url).unwrap()
+    }
+
     #[test]
     fn the_body_is_a_form_in_a_fixed_order() {
-        let callback = builder(Proof::Bearer).build("http://h/x", &[r#"{"a":"ü b+*-._~"}"#, "{}"], 1_763_990_000_123);
+        let callback =
+            builder(Proof::Bearer).build(&to("http://h/x"), &[r#"{"a":"ü b+*-._~"}"#, "{}"], 1_763_990_000_123);
         assert_eq!(
             callback.body,
             "domain=bbb.example.com&event=%5B%7B%22a%22%3A%22%C3%BC+b%2B*-._%7E%22%7D%2C%7B%7D%5D&timestamp=1763990000123"
         );
-        assert_eq!(callback.url, "http://h/x");
+        assert_eq!(callback.url.as_str(), "http://h/x");
         assert_eq!(callback.authorization.unwrap().expose(), "Bearer s3cret");
     }
 
@@ -151,20 +161,23 @@ mod tests {
     fn the_checksum_covers_url_body_and_secret() {
         for algorithm in Algorithm::ALL {
             let callback =
-                builder(Proof::Checksum(algorithm, ChecksumFormat::Form)).build("http://h/x?a=ü", &["{}"], 1);
+                builder(Proof::Checksum(algorithm, ChecksumFormat::Form)).build(&to("http://h/x?a=ü"), &["{}"], 1);
             let checksum = algorithm.hex_digest(&["http://h/x?a=ü".as_bytes(), callback.body.as_bytes(), b"s3cret"]);
-            assert_eq!(callback.url, format!("http://h/x?a=ü&checksum={checksum}"));
+            assert_eq!(callback.url.as_str(), format!("http://h/x?a=%C3%BC&checksum={checksum}"));
             assert_eq!(callback.authorization, None);
         }
     }
 
     #[test]
     fn version_2_signed_json() {
-        let callback =
-            builder(Proof::Checksum(Algorithm::Sha1, ChecksumFormat::Json)).build("http://h/x", &[r#"{"a":1}"#], 1);
+        let callback = builder(Proof::Checksum(Algorithm::Sha1, ChecksumFormat::Json)).build(
+            &to("http://h/x"),
+            &[r#"{"a":1}"#],
+            1,
+        );
         let signed = r#"{"event":"[{\"a\":1}]","timestamp":1,"domain":"bbb.example.com"}"#;
         let checksum = Algorithm::Sha1.hex_digest(&[b"http://h/x", signed.as_bytes(), b"s3cret"]);
-        assert_eq!(callback.url, format!("http://h/x?checksum={checksum}"));
+        assert_eq!(callback.url.as_str(), format!("http://h/x?checksum={checksum}"));
     }
 
     #[test]

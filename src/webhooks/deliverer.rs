@@ -28,7 +28,6 @@ use crate::delivery::episode::Episodes;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::lanes::Lanes;
-use crate::delivery::retry::Answer;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
@@ -42,13 +41,20 @@ use crate::journal::cursor::Cursor;
 use crate::journal::cursor::Progress;
 use crate::journal::cursor::Tried;
 use crate::registry::Registry;
+use crate::webhooks::address::Address;
 use crate::webhooks::callback;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::callback::next_timestamp;
 use crate::webhooks::senders::Senders;
+use crate::webhooks::standard::HookKey;
 
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
+
+/// A hook with so many unfinished events reads on at most so often. It has enough to do, and with a hundred such hooks it
+/// matters whether each of them wakes for each event.
+const FAR_BEHIND: usize = 1024;
+const FAR_BEHIND_WAIT: Duration = Duration::from_millis(20);
 
 /// How soon the journal is told of what was finished, and of what failed: a hook whose receiver is dead has long lists of
 /// that, and little is lost if the last second of it is not known after a crash.
@@ -80,6 +86,20 @@ enum Verdict {
     GiveUp,
 }
 
+/// What all callbacks of a hook have in common.
+struct Target {
+    /// Where they go; none if the hook's callback URL is no URL.
+    address: Option<Address>,
+    /// What signs them.
+    key: HookKey,
+}
+
+impl Target {
+    fn of(hook: &Hook, builder: &CallbackBuilder) -> Self {
+        Self { address: Address::new(&hook.callback_url), key: builder.key_of(hook.id.as_str()) }
+    }
+}
+
 /// What an attempt came to.
 struct Attempted {
     /// How it ended; none if there was nothing to send, or it could not be read.
@@ -99,6 +119,7 @@ struct Suspended {
 
 pub(super) struct Deliverer {
     hook: Arc<Hook>,
+    target: Arc<Target>,
     reader: Reader,
     books: Arc<Books>,
     shared: Arc<Shared>,
@@ -118,7 +139,7 @@ pub(super) struct Deliverer {
     unreported_since: Option<Instant>,
     /// Since when there are failures to report.
     tries_unreported_since: Option<Instant>,
-    /// When to read on after the journal could not be read.
+    /// When to read on, where that is not at once: the journal could not be read, or there is enough to do.
     read_again_at: Option<Instant>,
     /// Whether the last attempt failed: an episode is logged once.
     episodes: Episodes,
@@ -146,6 +167,7 @@ impl Deliverer {
             parked_bound: episode::of_a_receiver(),
             start,
             books: Arc::clone(reader.books()),
+            target: Arc::new(Target::of(&hook, &shared.builder)),
             hook,
             reader,
             shared,
@@ -250,6 +272,9 @@ impl Deliverer {
             }
             self.drop_excess();
             if !found.more {
+                if self.progress.unfinished() >= FAR_BEHIND {
+                    self.read_again_at = Some(Instant::now() + FAR_BEHIND_WAIT);
+                }
                 return;
             }
         }
@@ -257,11 +282,11 @@ impl Deliverer {
 
     fn drop_excess(&mut self) {
         let most = self.shared.config.get().hooks.queue_size;
-        while self.progress.unfinished() > most
-            && let Some(number) = self.lanes.drop_oldest()
-        {
-            self.finish(&[number]);
-            self.books.finished(End::Overflowed, 1);
+        let excess = self.progress.unfinished().saturating_sub(most);
+        let dropped = if excess > 0 { self.lanes.drop_oldest(excess) } else { Vec::new() };
+        if !dropped.is_empty() {
+            self.finish(&dropped);
+            self.books.finished(End::Overflowed, dropped.len());
             if self.overflowed == 0 {
                 warn!(
                     hook.id = %self.hook.id,
@@ -269,7 +294,7 @@ impl Deliverer {
                     "The hook's receiver is too far behind: the oldest events for it are dropped"
                 );
             }
-            self.overflowed += 1;
+            self.overflowed += dropped.len() as u64;
         }
         if self.overflowed > 0 && self.progress.unfinished() <= most / 2 {
             warn!(hook.id = %self.hook.id, dropped = self.overflowed, "The hook's queue is within its bounds again");
@@ -278,9 +303,7 @@ impl Deliverer {
     }
 
     fn finish(&mut self, events: &[u64]) {
-        for number in events {
-            self.progress.finish(*number);
-        }
+        self.progress.finish(events);
         self.unreported_since.get_or_insert_with(Instant::now);
     }
 
@@ -312,7 +335,8 @@ impl Deliverer {
             timestamp
         });
         let (journal, shared, hook) = (self.reader.journal().clone(), Arc::clone(&self.shared), Arc::clone(&self.hook));
-        let task = self.in_flight.spawn(attempt(journal, shared, hook, job.events, timestamp));
+        let attempt = attempt(journal, shared, hook, Arc::clone(&self.target), job.events, timestamp);
+        let task = self.in_flight.spawn(attempt);
         self.lane_of_task.insert(task.id(), job.lane);
     }
 
@@ -331,8 +355,7 @@ impl Deliverer {
     fn attempt_ended(&mut self, ended: Result<(Id, Attempted), JoinError>) -> Verdict {
         let (task, attempted) = ended.unwrap_or_else(|error| {
             error!(hook.id = %self.hook.id, %error, "A delivery came to an end that it should not have");
-            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None, cause: None });
-            (error.id(), Attempted { answered, lost: 0, events: Vec::new() })
+            (error.id(), Attempted { answered: Some(Answered::UNSENT), lost: 0, events: Vec::new() })
         });
         let lane = self.lane_of_task.remove(&task).expect("every attempt was started for a lane");
         let lost = attempted.lost;
@@ -541,6 +564,7 @@ async fn attempt(
     journal: Journal,
     shared: Arc<Shared>,
     hook: Arc<Hook>,
+    target: Arc<Target>,
     numbers: Vec<u64>,
     timestamp: u64,
 ) -> Attempted {
@@ -556,11 +580,16 @@ async fn attempt(
     if json.is_empty() {
         return Attempted { answered: None, lost, events };
     }
-    let callback = shared.builder.build(&hook.callback_url, &json, timestamp);
+    let (Some(address), Some(first), Some(last)) = (&target.address, numbers.first(), numbers.last()) else {
+        return Attempted { answered: Some(Answered::UNSENT), lost, events };
+    };
+    let callback = shared.builder.build(address, &json, timestamp);
+    // The attempt's time, where the callback's is that of the first: a receiver refuses what was signed minutes ago.
+    let signature = target.key.sign((*first, *last), clock::unix_ms(), &callback.body);
     let post = Post {
         url: &callback.url,
         content_type: callback::CONTENT_TYPE,
-        headers: &[],
+        headers: &signature.headers(),
         body: &callback.body,
         authorization: callback.authorization.as_ref(),
     };

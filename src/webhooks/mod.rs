@@ -1,12 +1,15 @@
 //! The webhooks output: a deliverer for each hook, for as long as the hook exists.
 //!
-//! [`deliverer`] is the loop; [`callback`] makes the exact request, [`signature`] checks one. What goes next, what an answer means, and the attempt
-//! itself are in [`crate::delivery`].
+//! [`deliverer`] is the loop; [`callback`] makes the exact request, [`standard`] signs it, [`signature`] checks one. What goes next, what an answer
+//! means, and the attempt itself are in [`crate::delivery`].
 
+pub mod address;
 pub mod callback;
 mod deliverer;
+mod form;
 mod senders;
 pub mod signature;
+pub mod standard;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,7 +65,7 @@ impl Webhooks {
             senders: Senders::new(&config.hooks, guard.clone())?,
             registry,
         };
-        let (deliverers, running, bearer) = (JoinSet::new(), HashMap::new(), config.bbb.bearer_auth);
+        let (deliverers, running, bearer) = (JoinSet::new(), HashMap::new(), config.sends_bearer());
         Ok(Self { shared: Arc::new(shared), deliverers, running, guard, bearer })
     }
 

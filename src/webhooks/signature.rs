@@ -9,7 +9,12 @@ use url::form_urlencoded;
 
 use crate::checksum::Algorithm;
 use crate::config::ChecksumFormat;
+use crate::config::Secret;
 use crate::webhooks::callback::version_2_text;
+use crate::webhooks::standard;
+
+/// How a callback is signed that has a signature in its headers alone.
+const STANDARD: &str = "Standard Webhooks";
 
 /// A callback as it was received.
 #[derive(Clone, Copy)]
@@ -61,13 +66,50 @@ pub enum Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsigned => f.write_str("it has neither a checksum nor a Bearer token"),
+            Self::Unsigned => {
+                f.write_str("it has neither a checksum, nor a Bearer token, nor a signature in its headers")
+            }
             Self::Token => f.write_str("the Bearer token is not the secret"),
             Self::Length(digits) => {
                 write!(f, "a checksum has 40 (sha1), 64 (sha256), 96 (sha384) or 128 (sha512) digits, not {digits}")
             }
             Self::Explained(why) => f.write_str(why),
             Self::Unknown => f.write_str("no usual mistake explains it: another secret, another URL or another body"),
+        }
+    }
+}
+
+/// What the proofs of one callback come to together: the checksum or Bearer token, and the signature in the headers. Either may be
+/// missing, none may be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proofs {
+    /// How it is signed, if that is right: by checksum or token if it has one.
+    pub signed: Option<String>,
+    /// Whether the signature in the headers is `right` or `wrong`; none if there is none.
+    pub by_headers: Option<&'static str>,
+    /// What is wrong; none if it is genuine.
+    pub wrong: Option<String>,
+}
+
+impl Proofs {
+    /// What came of checking both.
+    #[must_use]
+    pub fn of(legacy: &Result<Signed, Mistake>, by_headers: &Result<(), standard::Mistake>) -> Self {
+        let unsigned_in_headers = *by_headers == Err(standard::Mistake::Unsigned);
+        let wrong: Vec<String> = match (legacy, by_headers) {
+            (Err(Mistake::Unsigned), Err(standard::Mistake::Unsigned)) => vec![Mistake::Unsigned.to_string()],
+            _ => {
+                let legacy = legacy.as_ref().err().filter(|mistake| **mistake != Mistake::Unsigned);
+                let by_headers = by_headers.as_ref().err().filter(|_| !unsigned_in_headers);
+                legacy.map(ToString::to_string).into_iter().chain(by_headers.map(ToString::to_string)).collect()
+            }
+        };
+        let wrong = Some(wrong.join("; ")).filter(|wrong| !wrong.is_empty());
+        let signed = legacy.as_ref().map_or_else(|_| STANDARD.to_owned(), ToString::to_string);
+        Self {
+            signed: wrong.is_none().then_some(signed),
+            by_headers: (!unsigned_in_headers).then_some(if by_headers.is_ok() { "right" } else { "wrong" }),
+            wrong,
         }
     }
 }
@@ -109,6 +151,18 @@ pub fn check(received: Received<'_>, secret: &str) -> Result<Signed, Mistake> {
         Some(json) if is_of(&json) => Ok(Signed::Checksum(algorithm, ChecksumFormat::Json)),
         _ => Err(Mistake::Unknown),
     }
+}
+
+/// Checks the signature in a callback's headers; if it seems wrong, looks for what was done to the body meanwhile. When it was
+/// signed does not matter.
+///
+/// # Errors
+/// What is wrong, as far as that can be told, for people to read.
+pub fn find_in_headers(headers: standard::Received<'_>, body: &str, secret: &Secret) -> Result<(), String> {
+    let found = headers.check(body, secret);
+    let Err(standard::Mistake::Wrong) = found else { return found.map_err(|mistake| mistake.to_string()) };
+    let right = bodies(body).into_iter().find(|(body, _)| headers.check(body, secret).is_ok());
+    Err(right.and_then(|(_, mistake)| mistake).map_or_else(|| standard::Mistake::Wrong.to_string(), str::to_owned))
 }
 
 /// Checks a callback; if it seems not to be genuine, looks for what a person who holds URL and body in hand gets wrong.
@@ -170,8 +224,8 @@ fn urls(url: &str) -> Vec<(String, Option<&'static str>)> {
 
 /// The body, and what may have come instead.
 fn bodies(body: &str) -> Vec<(String, Option<&'static str>)> {
-    const DECODED: &str = "the body is decoded; the checksum covers it as it came";
-    const ENCODING: &str = "the body was encoded anew, and otherwise; the checksum covers it as it came";
+    const DECODED: &str = "the body is decoded; it is signed as it came";
+    const ENCODING: &str = "the body was encoded anew, and otherwise; it is signed as it came";
     const LINE_END: &str = "there is a line end after the body that did not come with it";
     const JSON: &str = "the body is JSON; what came was a form (domain=...&event=...&timestamp=...)";
     let trimmed = body.trim_end_matches(['\r', '\n']);
@@ -234,6 +288,7 @@ impl Fields {
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::webhooks::address::Address;
     use crate::webhooks::callback::CallbackBuilder;
     use crate::webhooks::callback::Proof;
 
@@ -242,11 +297,11 @@ mod tests {
 
     fn sent(proof: Proof, url: &str) -> (String, String, Option<String>) {
         let callback = CallbackBuilder::with("bbb.example.com", Secret::new(SECRET), proof).build(
-            url,
+            &Address::new(url).unwrap(),
             &[r#"{"data":{"name":"Zoë & co"}}"#],
             1_763_990_000_123,
         );
-        (callback.url, callback.body, callback.authorization.map(|secret| secret.expose().to_owned()))
+        (callback.url.into(), callback.body, callback.authorization.map(|secret| secret.expose().to_owned()))
     }
 
     fn found(url: &str, body: &str) -> Result<Signed, Mistake> {
@@ -303,6 +358,25 @@ mod tests {
         assert_eq!(found("http://h/x", &body), Err(Mistake::Unsigned));
         let upper = format!("http://h/x?checksum={}", split_checksum(&signed).1.unwrap().to_uppercase());
         assert!(found(&upper, &body).unwrap_err().to_string().contains("lower case"));
+    }
+
+    #[test]
+    fn whatever_proof_there_is_has_to_be_right_and_there_has_to_be_one() {
+        let sha1 = Ok(Signed::Checksum(Algorithm::Sha1, ChecksumFormat::Form));
+        let unsigned = Err(standard::Mistake::Unsigned);
+        for (legacy, by_headers, signed, shown) in [
+            (sha1.clone(), Ok(()), Some("sha1"), Some("right")),
+            (sha1.clone(), unsigned.clone(), Some("sha1"), None),
+            (Err(Mistake::Unsigned), Ok(()), Some(STANDARD), Some("right")),
+            (sha1, Err(standard::Mistake::Wrong), None, Some("wrong")),
+            (Err(Mistake::Unknown), Ok(()), None, Some("right")),
+            (Err(Mistake::Token), unsigned.clone(), None, None),
+            (Err(Mistake::Unsigned), unsigned, None, None),
+        ] {
+            let proofs = Proofs::of(&legacy, &by_headers);
+            assert_eq!((proofs.signed.as_deref(), proofs.by_headers), (signed, shown), "{legacy:?} {by_headers:?}");
+            assert_eq!(proofs.wrong.is_some(), signed.is_none(), "{proofs:?}");
+        }
     }
 
     #[test]

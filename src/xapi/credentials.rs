@@ -1,5 +1,7 @@
 //! Where statements go and by what right: from the configuration, or from what a meeting brings, encrypted. Pure.
 
+use std::fmt;
+
 use aes::Aes256;
 use aes::cipher::BlockModeDecrypt;
 use aes::cipher::KeyIvInit;
@@ -28,10 +30,10 @@ const IV: usize = 16;
 const STATEMENTS: &str = "xAPI/statements";
 
 /// A Learning Record Store: where it is, and what opens it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lrs {
     /// The URL of statements. It may hold a password.
-    statements: Secret,
+    statements: Url,
     /// The value of the `Authorization` header.
     authorization: Option<Secret>,
 }
@@ -66,11 +68,23 @@ impl Lrs {
         Some(Self { statements, authorization })
     }
 
-    /// The one that a meeting brings, encrypted with the server's secret.
+    /// The one that a meeting brings, encrypted with one of the server's secrets: a meeting goes on while that is changed.
     ///
     /// # Errors
     /// If it cannot be decrypted, or does not say all that is needed.
-    pub fn of_payload(payload: &str, secret: &Secret) -> Result<Self, BadPayload> {
+    pub fn of_payload(payload: &str, secrets: &[Secret]) -> Result<Self, BadPayload> {
+        let mut found = Err(BadPayload::WrongSecret);
+        for secret in secrets {
+            found = Self::of_payload_by(payload, secret);
+            // One wrong secret in 256 passes for a right one by its padding: then the text is no JSON.
+            if !matches!(found, Err(BadPayload::WrongSecret | BadPayload::NotAnObject)) {
+                break;
+            }
+        }
+        found
+    }
+
+    fn of_payload_by(payload: &str, secret: &Secret) -> Result<Self, BadPayload> {
         #[derive(Deserialize)]
         struct Payload {
             lrs_endpoint: Option<String>,
@@ -79,7 +93,6 @@ impl Lrs {
             lrs_password: Option<String>,
         }
         let plain = decrypt(payload, secret)?;
-        // One wrong secret in 256 passes for a right one by its padding: then the text is no JSON.
         let text = std::str::from_utf8(&plain).map_err(|_| BadPayload::WrongSecret)?;
         let payload: Payload = serde_json::from_str(text).map_err(|_| BadPayload::NotAnObject)?;
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -96,8 +109,8 @@ impl Lrs {
 
     /// The URL of statements.
     #[must_use]
-    pub fn statements(&self) -> &str {
-        self.statements.expose()
+    pub fn statements(&self) -> &Url {
+        &self.statements
     }
 
     /// The value of the `Authorization` header, if there is one.
@@ -109,9 +122,14 @@ impl Lrs {
     /// Its host and port: all of it that a log may show.
     #[must_use]
     pub fn host(&self) -> String {
-        let Ok(url) = Url::parse(self.statements.expose()) else { return String::new() };
-        let host = url.host_str().unwrap_or_default();
-        url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        let host = self.statements.host_str().unwrap_or_default();
+        self.statements.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+impl fmt::Debug for Lrs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lrs").field("host", &self.host()).finish_non_exhaustive()
     }
 }
 
@@ -123,7 +141,7 @@ fn basic(username: &str, password: &str) -> Secret {
 ///
 /// COMPAT: `/xapi` or `/xapi/statements` at its end is taken away, and the path of statements takes the place of what then
 /// follows the last slash: `https://h/a/b` stands for `https://h/a/`, as for a link on a page.
-fn statements_url(endpoint: &str) -> Option<Secret> {
+fn statements_url(endpoint: &str) -> Option<Url> {
     let lower = endpoint.to_ascii_lowercase();
     let endings = ["/xapi", "/xapi/", "/xapi/statements", "/xapi/statements/"];
     let ending = endings.iter().filter(|ending| lower.ends_with(*ending)).map(|ending| ending.len()).max();
@@ -132,7 +150,7 @@ fn statements_url(endpoint: &str) -> Option<Secret> {
     if !matches!(base.scheme(), "http" | "https") {
         return None;
     }
-    Some(Secret::new(base.join(STATEMENTS).ok()?))
+    base.join(STATEMENTS).ok()
 }
 
 fn decrypt(payload: &str, secret: &Secret) -> Result<Vec<u8>, BadPayload> {
@@ -169,8 +187,8 @@ mod tests {
     const A_LIST: &str = "U2FsdGVkX1+dRjM7lAUacyHWUGHUzQeB0tEtyePLhpQ=";
 
     fn of(payload: &str) -> Result<(String, String), BadPayload> {
-        let lrs = Lrs::of_payload(payload, &Secret::new("s3cret"))?;
-        Ok((lrs.statements().to_owned(), lrs.authorization().unwrap().expose().to_owned()))
+        let lrs = Lrs::of_payload(payload, &[Secret::new("s3cret")])?;
+        Ok((lrs.statements().to_string(), lrs.authorization().unwrap().expose().to_owned()))
     }
 
     #[test]
@@ -184,7 +202,9 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_and_shows_nothing_of_it() {
-        let wrong = Lrs::of_payload(TOKEN, &Secret::new("other")).unwrap_err();
+        let secrets = ["other", "s3cret"].map(Secret::new);
+        assert_eq!(Lrs::of_payload(TOKEN, &secrets), Lrs::of_payload(TOKEN, &secrets[1..]));
+        let wrong = Lrs::of_payload(TOKEN, &[Secret::new("other")]).unwrap_err();
         assert!(matches!(wrong, BadPayload::WrongSecret | BadPayload::NotAnObject), "{wrong}");
         for none in ["", "bm90IGVuY3J5cHRlZA==", "*", "U2FsdGVkX18=", "U2FsdGVkX18xMjM0NTY3OA=="] {
             assert_eq!(of(none), Err(BadPayload::NotEncrypted), "{none}");
@@ -192,8 +212,8 @@ mod tests {
         assert_eq!(of(NO_CREDENTIALS), Err(BadPayload::NoCredentials));
         assert_eq!(of(NO_ENDPOINT), Err(BadPayload::NoEndpoint));
         assert_eq!(of(A_LIST), Err(BadPayload::NotAnObject));
-        let lrs = Lrs::of_payload(TOKEN, &Secret::new("s3cret")).unwrap();
-        assert_eq!(format!("{lrs:?}"), "Lrs { statements: ***, authorization: Some(***) }");
+        let lrs = Lrs::of_payload(TOKEN, &[Secret::new("s3cret")]).unwrap();
+        assert_eq!(format!("{lrs:?}"), "Lrs { host: \"lrs.example.org\", .. }");
         assert_eq!(lrs.host(), "lrs.example.org");
     }
 
@@ -211,7 +231,7 @@ mod tests {
             ("https://h/myxapi/", "https://h/myxapi/xAPI/statements"),
             ("https://h/é?q=1", "https://h/xAPI/statements"),
         ] {
-            assert_eq!(statements_url(endpoint).unwrap().expose(), url, "{endpoint}");
+            assert_eq!(statements_url(endpoint).unwrap().as_str(), url, "{endpoint}");
         }
         for none in ["", "h/xapi", "ftp://h/", "/xapi"] {
             assert_eq!(statements_url(none), None, "{none}");

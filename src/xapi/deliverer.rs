@@ -275,8 +275,7 @@ impl Deliverer {
     fn attempt_ended(&mut self, ended: Result<(Id, Attempted), JoinError>) {
         let (task, attempted) = ended.unwrap_or_else(|error| {
             error!(%error, "The sending of statements came to an end that it should not have");
-            let answered = Some(Answered { answer: Answer::Unsent, retry_after: None, cause: None });
-            (error.id(), Attempted { answered, lost: 0, events: Vec::new() })
+            (error.id(), Attempted { answered: Some(Answered::UNSENT), lost: 0, events: Vec::new() })
         });
         let (lrs, lane) = self.task.remove(&task).expect("every attempt was started for a lane");
         let retry_redis_at = self.after(REDIS_WAIT);
@@ -392,9 +391,7 @@ impl Deliverer {
     }
 
     fn finish(&mut self, events: &[u64]) {
-        for number in events {
-            self.progress.finish(*number);
-        }
+        self.progress.finish(events);
         self.note_news();
     }
 

@@ -77,9 +77,9 @@ impl Learner {
         let destination = match payload {
             None => self.shared.own.clone(),
             Some(payload) => {
-                let secret = self.shared.secret.clone();
+                let secrets = self.shared.secrets.clone();
                 // It takes some milliseconds of hashing.
-                let opened = tokio::task::spawn_blocking(move || Lrs::of_payload(&payload, &secret)).await;
+                let opened = tokio::task::spawn_blocking(move || Lrs::of_payload(&payload, &secrets)).await;
                 match opened.expect("reading a payload neither panics nor is called off") {
                     Ok(lrs) => Some(Arc::new(lrs)),
                     Err(wrong) => {

@@ -76,7 +76,7 @@ struct Shared {
     zone: TimeZone,
     /// The LRS of meetings that bring none.
     own: Option<Arc<Lrs>>,
-    secret: Secret,
+    secrets: Vec<Secret>,
     /// Sends to the LRS of the configuration, wherever that is.
     sender: Sender,
     /// Sends to those that meetings bring, where callbacks may go too.
@@ -140,7 +140,7 @@ impl Xapi {
             site: Site { domain: config.bbb.server_domain.clone(), namespace },
             zone: TimeZone::system(),
             own,
-            secret: config.bbb.shared_secret.clone(),
+            secrets: config.bbb.accepted_secrets().cloned().collect(),
             sender: Sender::new(settings.request_timeout, &authorities, None)?,
             guest_sender: Sender::new(settings.request_timeout, &authorities, Some(guard))?,
             store,

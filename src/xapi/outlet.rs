@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_suspended_one_is_probed_with_its_oldest_alone() {
         // openssl aes-256-cbc -pbkdf2: {"lrs_endpoint":"https://lrs.example.org/a/","lrs_token":"AAF-1"}
-        let lrs = Lrs::of_payload(include_str!("token.txt").trim(), &Secret::new("s3cret")).unwrap();
+        let lrs = Lrs::of_payload(include_str!("token.txt").trim(), &[Secret::new("s3cret")]).unwrap();
         let mut outlet = Outlet::new(Arc::new(lrs), 1, Vec::new());
         let lane = |meeting: &str| LaneKey::Meeting(Some(meeting.into()));
         outlet.lanes.push(lane("a"), 1);

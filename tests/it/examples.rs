@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -21,9 +22,11 @@ use crate::harness::SECRET;
 use crate::harness::clean;
 use crate::harness::example;
 use crate::harness::free_port;
+use crate::harness::hook_secret;
 use crate::harness::interpreter;
 use crate::harness::project;
 use crate::harness::until;
+use crate::harness::webhook_signature;
 
 /// How to start a receiver that listens on a port; `None` where its language is missing.
 type Start = fn(port: u16) -> Option<Command>;
@@ -50,10 +53,20 @@ fn rust(_port: u16) -> Option<Command> {
     Some(clean(example("receiver")))
 }
 
+/// How callbacks are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signed {
+    /// In their headers, and in no other way.
+    InHeaders,
+    ByChecksum,
+    ByToken,
+}
+
 /// A receiver and its file of events, with its daemon.
 struct Example {
     lab: Lab,
     start: Start,
+    signed: Signed,
     port: u16,
     folder: TempDir,
     running: Option<Following>,
@@ -61,14 +74,15 @@ struct Example {
 
 impl Example {
     /// `None` where the language is missing.
-    async fn new(start: Start, bearer: &str) -> Option<Self> {
+    async fn new(start: Start, signed: Signed) -> Option<Self> {
         let port = free_port();
         start(port)?;
         let lab = Lab::on(Redis::start().await, |setup| {
-            setup.env("BEARER_AUTH", bearer).set("hooks.retryIntervals", vec![50; 200])
+            let setup = setup.env("BEARER_AUTH", &(signed == Signed::ByToken).to_string());
+            setup.set("hooks.legacyAuth", signed != Signed::InHeaders).set("hooks.retryIntervals", vec![50; 200])
         })
         .await;
-        let mut example = Self { lab, start, port, folder: TempDir::new().unwrap(), running: None };
+        let mut example = Self { lab, start, signed, port, folder: TempDir::new().unwrap(), running: None };
         example.begin().await;
         Some(example)
     }
@@ -83,7 +97,12 @@ impl Example {
 
     async fn begin(&mut self) {
         let mut command = (self.start)(self.port).expect("it was there before");
-        command.env("SHARED_SECRET", SECRET).env("CALLBACK_URL", self.url()).env("EVENTS_FILE", self.file());
+        match self.signed {
+            // As while it is changed.
+            Signed::InHeaders => command.env("WEBHOOK_SECRET", format!("{} {}", hook_secret("older", HOOK), secret())),
+            _ => command.env("SHARED_SECRET", SECRET).env("CALLBACK_URL", self.url()),
+        };
+        command.env("EVENTS_FILE", self.file());
         command.env("PORT", self.port.to_string()).current_dir(self.folder.path());
         self.running = Some(Following::start(command));
         until("the receiver listens", async || TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()).await;
@@ -115,10 +134,24 @@ impl Example {
 
     /// The status of the answer to a body that is sent by somebody else.
     async fn post(&self, checksum: &str, authorization: &str, body: &str) -> String {
+        self.post_with(checksum, &format!("authorization: {authorization}\r\n"), body).await
+    }
+
+    /// The same with a signature in the headers.
+    async fn post_signed(&self, [id, timestamp, signature]: [&str; 3], body: &str) -> String {
+        let headers = format!(
+            "webhook-id: {id}\r\nwebhook-timestamp: {timestamp}\r\nWebhook-Signature: {signature}\r\n\
+             authorization: Bearer {SECRET}\r\n"
+        );
+        let checksum = Algorithm::Sha1.hex(&[&self.url(), body, SECRET]);
+        self.post_with(&checksum, &headers, body).await
+    }
+
+    async fn post_with(&self, checksum: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let request = format!(
             "POST /events?course=7&checksum={checksum} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-             authorization: {authorization}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             {headers}content-type: application/x-www-form-urlencoded\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -130,9 +163,10 @@ impl Example {
 }
 
 /// A receiver takes what is genuine, once each, also when it was away or was killed.
-async fn keeps_each_event_once(start: Start, bearer: &str) {
-    let Some(mut example) = Example::new(start, bearer).await else { return };
+async fn keeps_each_event_once(start: Start, signed: Signed) {
+    let Some(mut example) = Example::new(start, signed).await else { return };
     let id = example.lab.daemon.create(&example.url(), &[]).await;
+    assert_eq!(id, HOOK);
     let meeting = Meeting::new("Физика 1 & 2");
     example.lab.redis.publish_all(&[meeting.created(), meeting.joined("ada")]).await;
     example.lab.redis.publish(&meeting.chat("ada", "ü + & = \u{1f600} </script> \\ \"")).await;
@@ -161,8 +195,63 @@ async fn keeps_each_event_once(start: Start, bearer: &str) {
     example.stores(&all).await;
     let text = std::fs::read_to_string(example.file()).unwrap();
     assert!(text.contains("Физика 1 & 2") || text.contains("\\u0424\\u0438\\u0437"), "{text}");
+    match signed {
+        Signed::InHeaders => takes_what_is_signed_in_its_headers(&example, &all).await,
+        Signed::ByChecksum | Signed::ByToken => takes_checksums_and_tokens(&example, &all).await,
+    }
+}
 
-    // What is not genuine is refused, and not by 401, which would count as delivered.
+/// The hook's id: it is the only one.
+const HOOK: &str = "1";
+
+fn secret() -> String {
+    hook_secret(SECRET, HOOK)
+}
+
+/// What is not genuine is refused, and not by 401, which would count as delivered.
+async fn takes_what_is_signed_in_its_headers(example: &Example, all: &[&str]) {
+    let body = "domain=x&event=%5B%7B%22data%22%3A%7B%22id%22%3A%22forged%22%7D%7D%5D&timestamp=1763990000123";
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let at = |seconds: u64, body: &str, secret: &str| {
+        let time = seconds.to_string();
+        (time.clone(), webhook_signature(secret, "1_2_3", &time, body))
+    };
+    let (time, right) = at(now, body, &secret());
+    for ((time, signature), why) in [
+        (at(now, body, &hook_secret("guess", HOOK)), "another secret"),
+        (at(now, body, &hook_secret(SECRET, "2")), "another hook"),
+        (at(now, &body.replace("forged", "other"), &secret()), "another body"),
+        (at(now - 310, body, &secret()), "too old"),
+        (at(now + 320, body, &secret()), "too new"),
+        ((String::new(), right.clone()), "no time"),
+        (("soon".to_owned(), webhook_signature(&secret(), "1_2_3", "soon", body)), "no time"),
+        (("9".repeat(5000), webhook_signature(&secret(), "1_2_3", &"9".repeat(5000), body)), "no time"),
+        (((now - 1).to_string(), right.clone()), "another time"),
+        ((time.clone(), String::new()), "no signature"),
+        ((time.clone(), right.replace("v1,", "v2,")), "another version"),
+        ((time.clone(), right[..20].to_owned()), "half a signature"),
+        ((time.clone(), "v1,\u{fc}".to_owned()), "no ASCII"),
+    ] {
+        assert_eq!(example.post_signed(["1_2_3", &time, &signature], body).await, "403", "{why}");
+    }
+    assert_eq!(example.post_signed(["1_2_4", &time, &right], body).await, "403");
+    // The server's secret is not asked for.
+    let checksum = Algorithm::Sha256.hex(&[&example.url(), body, SECRET]);
+    assert_eq!(example.post(&checksum, &format!("Bearer {SECRET}"), body).await, "403");
+    assert_eq!(example.stored(), all);
+    assert_eq!(example.post_signed(["1_2_3", &time, &format!("v1,AAAA v1a,x {right}")], body).await, "200");
+    let older = webhook_signature(&hook_secret("older", HOOK), "1_2_3", &time, body);
+    assert_eq!(example.post_signed(["1_2_3", &time, &older], body).await, "200");
+    assert_eq!(example.stored().last().map(String::as_str), Some("forged"), "somebody knows the secret");
+    assert_eq!(example.stored().len(), all.len() + 1);
+    for garbage in ["", "event=", "event=%7B", "event=7", "domain=x"] {
+        let (time, signature) = at(now, garbage, &secret());
+        assert_eq!(example.post_signed(["1_2_3", &time, &signature], garbage).await, "400", "{garbage}");
+    }
+}
+
+/// What is not genuine is refused, and not by 401, which would count as delivered.
+async fn takes_checksums_and_tokens(example: &Example, all: &[&str]) {
     let body = "domain=x&event=%5B%7B%22data%22%3A%7B%22id%22%3A%22forged%22%7D%7D%5D&timestamp=1763990000123";
     let signed = |url: &str, body: &str, secret: &str| Algorithm::Sha256.hex(&[url, body, secret]);
     let url = example.url();
@@ -189,24 +278,29 @@ async fn keeps_each_event_once(start: Start, bearer: &str) {
 }
 
 macro_rules! receivers {
-    ($($name:ident, $with_bearer:ident, $start:ident;)*) => { $(
+    ($($name:ident, $with_checksum:ident, $with_token:ident, $start:ident;)*) => { $(
         #[tokio::test]
         async fn $name() {
-            keeps_each_event_once($start, "false").await;
+            keeps_each_event_once($start, Signed::InHeaders).await;
         }
 
         #[tokio::test]
-        async fn $with_bearer() {
-            keeps_each_event_once($start, "true").await;
+        async fn $with_checksum() {
+            keeps_each_event_once($start, Signed::ByChecksum).await;
+        }
+
+        #[tokio::test]
+        async fn $with_token() {
+            keeps_each_event_once($start, Signed::ByToken).await;
         }
     )* };
 }
 
 receivers! {
-    the_receiver_in_python_keeps_each_event_once, in_python_by_its_token_too, python;
-    the_receiver_in_php_keeps_each_event_once, in_php_by_its_token_too, php;
-    the_receiver_in_node_keeps_each_event_once, in_node_by_its_token_too, node;
-    the_receiver_in_rust_keeps_each_event_once, in_rust_by_its_token_too, rust;
+    the_receiver_in_python_keeps_each_event_once, in_python_by_its_checksum_too, in_python_by_its_token_too, python;
+    the_receiver_in_php_keeps_each_event_once, in_php_by_its_checksum_too, in_php_by_its_token_too, php;
+    the_receiver_in_node_keeps_each_event_once, in_node_by_its_checksum_too, in_node_by_its_token_too, node;
+    the_receiver_in_rust_keeps_each_event_once, in_rust_by_its_checksum_too, in_rust_by_its_token_too, rust;
 }
 
 #[test]
@@ -221,8 +315,10 @@ fn the_documentation_shows_how_the_receivers_verify() {
     ] {
         let source = read(Path::new("examples/receivers").join(receiver).to_str().unwrap());
         let fence = format!("```{language}\n");
-        let shown = document.split(&fence).nth(1).and_then(|rest| rest.split("\n```").next());
-        let shown = shown.unwrap_or_else(|| panic!("docs/callbacks.md has no {language}"));
-        assert!(source.contains(shown), "docs/callbacks.md and examples/receivers/{receiver} differ");
+        let shown: Vec<_> = document.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+        assert_eq!(shown.len(), 2, "docs/callbacks.md has both ways in {language}");
+        for shown in shown {
+            assert!(source.contains(shown), "docs/callbacks.md and examples/receivers/{receiver} differ: {shown}");
+        }
     }
 }

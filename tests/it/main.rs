@@ -41,6 +41,7 @@ mod redirects;
 mod refusals;
 mod reload;
 mod replaying;
+mod signatures;
 mod stopping;
 mod stored;
 mod suspending;

@@ -140,11 +140,18 @@ async fn a_broken_file_changes_nothing_and_says_why() {
 async fn what_needs_a_restart_is_named_without_its_value() {
     let daemon =
         Daemon::without_redis().without_env("SHARED_SECRET").set("bbb.sharedSecret", "secret-before").start().await;
-    reload(&daemon, "{bbb: {sharedSecret: secret-after}, hooks: {queueSize: 7, suspendFor: 5000}}").await;
+    reload(
+        &daemon,
+        "{bbb: {sharedSecret: secret-after, previousSecret: secret-before}, hooks: {queueSize: 7, suspendFor: 5000}}",
+    )
+    .await;
     daemon.logs("this needs a restart").await;
     let log = daemon.log();
     let line = log.lines().find(|line| line.contains("needs a restart")).unwrap();
-    assert!(line.contains("WARN") && line.contains("keys=\"bbb.sharedSecret, hooks.queueSize\""), "{line}");
+    assert!(
+        line.contains("WARN") && line.contains("keys=\"bbb.sharedSecret, bbb.previousSecret, hooks.queueSize\""),
+        "{line}"
+    );
     assert!(log.contains("changed=\"hooks.suspendFor\"") && !log.contains("secret-"), "{log}");
 }
 

@@ -1,27 +1,43 @@
 #!/usr/bin/env node
 // Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
 //
-//     SHARED_SECRET=... CALLBACK_URL=https://lms.example.org/events ./receiver.mjs
+//     WEBHOOK_SECRET=whsec_... ./receiver.mjs
 //
-// SHARED_SECRET  the server's secret (bbb-conf --secret)
-// CALLBACK_URL   the URL as it was given to hooks/create, byte for byte: it is part of what is signed
-// EVENTS_FILE    where events are stored, one JSON object a line (events.jsonl)
-// PORT           on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+// WEBHOOK_SECRET  the hook's secret (bbb-webhooks hooks secret ID); several, with blanks between them, while it changes
+// EVENTS_FILE     where events are stored, one JSON object a line (events.jsonl)
+// PORT            on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+//
+// From servers that send no signature in the headers, without WEBHOOK_SECRET:
+//
+// SHARED_SECRET   the server's secret (bbb-conf --secret)
+// CALLBACK_URL    the URL as it was given to hooks/create, byte for byte: it is part of what is signed
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 const { SHARED_SECRET, CALLBACK_URL, EVENTS_FILE = 'events.jsonl', PORT = '8080' } = process.env;
-if (!SHARED_SECRET || !CALLBACK_URL) throw new Error('SHARED_SECRET and CALLBACK_URL have to be set');
+const WEBHOOK_SECRETS = (process.env.WEBHOOK_SECRET ?? '').split(/\s+/).filter(Boolean);
+if (WEBHOOK_SECRETS.length === 0 && !(SHARED_SECRET && CALLBACK_URL)) throw new Error('WEBHOOK_SECRET has to be set');
 const LONGEST_BODY = 16 * 1024 * 1024;
+
+function same(one, other) {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+// Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers.
+function isSigned(id, timestamp, signatures, body, secrets, now) {
+  if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now - Number(timestamp)) > 300) return false;
+  return secrets.some((secret) => {
+    const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
+    const expected = `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
+    return signatures.split(' ').some((signature) => same(expected, signature));
+  });
+}
 
 // Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token.
 function isGenuine(callbackUrl, body, checksum, authorization, secret) {
-  const same = (one, other) => {
-    const [a, b] = [Buffer.from(one), Buffer.from(other)];
-    return a.length === b.length && timingSafeEqual(a, b);
-  };
   const algorithm = { 40: 'sha1', 64: 'sha256', 96: 'sha384', 128: 'sha512' }[checksum.length];
   if (algorithm) {
     return same(createHash(algorithm).update(callbackUrl).update(body).update(secret).digest('hex'), checksum);
@@ -67,6 +83,16 @@ class Store {
 
 const store = new Store(EVENTS_FILE);
 
+function comesFromTheServer({ headers, url }, body) {
+  const header = (name) => headers[name] ?? '';
+  if (WEBHOOK_SECRETS.length > 0) {
+    const named = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map(header);
+    return isSigned(...named, body, WEBHOOK_SECRETS, Date.now() / 1000);
+  }
+  const checksum = new URLSearchParams(url.split('?').slice(1).join('?')).getAll('checksum').at(-1) ?? '';
+  return isGenuine(CALLBACK_URL, body, checksum, header('authorization'), SHARED_SECRET);
+}
+
 createServer(async (request, response) => {
   const answer = (status) => response.writeHead(status, { 'content-length': 0 }).end();
   try {
@@ -78,10 +104,8 @@ createServer(async (request, response) => {
       chunks.push(chunk);
     }
     const body = Buffer.concat(chunks);
-    const query = new URLSearchParams(request.url.split('?').slice(1).join('?'));
-    const checksum = query.getAll('checksum').at(-1) ?? '';
     // Not 401: that counts as delivered.
-    if (!isGenuine(CALLBACK_URL, body, checksum, request.headers.authorization ?? '', SHARED_SECRET)) return answer(403);
+    if (!comesFromTheServer(request, body)) return answer(403);
     let events;
     try {
       events = JSON.parse(new URLSearchParams(body.toString()).get('event'));

@@ -1,15 +1,37 @@
 <?php
 // Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
 //
-//     SHARED_SECRET=... CALLBACK_URL=https://lms.example.org/events php -S 127.0.0.1:8080 receiver.php
+//     WEBHOOK_SECRET=whsec_... php -S 127.0.0.1:8080 receiver.php
 //
-// SHARED_SECRET  the server's secret (bbb-conf --secret)
-// CALLBACK_URL   the URL as it was given to hooks/create, byte for byte: it is part of what is signed
-// EVENTS_FILE    where events are stored, one JSON object a line (events.jsonl)
+// WEBHOOK_SECRET  the hook's secret (bbb-webhooks hooks secret ID); several, with blanks between them, while it changes
+// EVENTS_FILE     where events are stored, one JSON object a line (events.jsonl)
+//
+// From servers that send no signature in the headers, without WEBHOOK_SECRET:
+//
+// SHARED_SECRET   the server's secret (bbb-conf --secret)
+// CALLBACK_URL    the URL as it was given to hooks/create, byte for byte: it is part of what is signed
 //
 // Under PHP-FPM or Apache it is the same. With Bearer tokens, let Apache pass the header on: CGIPassAuth On
 
 declare(strict_types=1);
+
+/** Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers. */
+function is_signed(string $id, string $timestamp, string $signatures, string $body, array $secrets, int $now): bool
+{
+    if (preg_match('/^\d{1,12}$/D', $timestamp) !== 1 || abs($now - (int) $timestamp) > 300) {
+        return false;
+    }
+    foreach ($secrets as $secret) {
+        $key = base64_decode(preg_replace('/^whsec_/', '', $secret));
+        $expected = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
+        foreach (explode(' ', $signatures) as $signature) {
+            if (hash_equals($expected, $signature)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
 
 /** Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token. */
 function is_genuine(string $callback_url, string $body, string $checksum, string $authorization, string $secret): bool
@@ -51,15 +73,23 @@ function store(string $path, array $events): void
     fclose($file);
 }
 
+function comes_from_the_server(string $body): bool
+{
+    $header = fn (string $name): string => $_SERVER["HTTP_$name"] ?? '';
+    if ($secrets = getenv('WEBHOOK_SECRET')) {
+        [$id, $timestamp, $signatures] = array_map($header, ['WEBHOOK_ID', 'WEBHOOK_TIMESTAMP', 'WEBHOOK_SIGNATURE']);
+        return is_signed($id, $timestamp, $signatures, $body, preg_split('/\s+/', trim($secrets)), time());
+    }
+    $checksum = $_GET['checksum'] ?? '';
+    return is_string($checksum)
+        && is_genuine(getenv('CALLBACK_URL'), $body, $checksum, $header('AUTHORIZATION'), getenv('SHARED_SECRET'));
+}
+
 /** The status to answer with. */
 function receive(): int
 {
     $body = file_get_contents('php://input');
-    $authorization = $_SERVER['HTTP_AUTHORIZATION'] ?? '';
-    $checksum = $_GET['checksum'] ?? '';
-    $genuine = is_string($checksum)
-        && is_genuine(getenv('CALLBACK_URL'), $body, $checksum, $authorization, getenv('SHARED_SECRET'));
-    if (!$genuine) {
+    if (!comes_from_the_server($body)) {
         // Not 401: that counts as delivered.
         return 403;
     }
@@ -74,7 +104,8 @@ function receive(): int
 
 try {
     // Nobody may receive without a secret.
-    http_response_code(getenv('SHARED_SECRET') && getenv('CALLBACK_URL') ? receive() : 500);
+    $has_secret = getenv('WEBHOOK_SECRET') || getenv('SHARED_SECRET') && getenv('CALLBACK_URL');
+    http_response_code($has_secret ? receive() : 500);
 } catch (Throwable $error) {
     error_log($error->getMessage());
     http_response_code(500);

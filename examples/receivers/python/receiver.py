@@ -1,26 +1,47 @@
 #!/usr/bin/env python3
 """Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
 
-    SHARED_SECRET=... CALLBACK_URL=https://lms.example.org/events ./receiver.py
+    WEBHOOK_SECRET=whsec_... ./receiver.py
 
-SHARED_SECRET  the server's secret (bbb-conf --secret)
-CALLBACK_URL   the URL as it was given to hooks/create, byte for byte: it is part of what is signed
-EVENTS_FILE    where events are stored, one JSON object a line (events.jsonl)
-PORT           on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+WEBHOOK_SECRET  the hook's secret (bbb-webhooks hooks secret ID); several, with blanks between them, while it changes
+EVENTS_FILE     where events are stored, one JSON object a line (events.jsonl)
+PORT            on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+
+From servers that send no signature in the headers, without WEBHOOK_SECRET:
+
+SHARED_SECRET   the server's secret (bbb-conf --secret)
+CALLBACK_URL    the URL as it was given to hooks/create, byte for byte: it is part of what is signed
 """
 
+import base64
 import hashlib
 import hmac
 import json
 import os
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-SECRET = os.environ["SHARED_SECRET"]
-CALLBACK_URL = os.environ["CALLBACK_URL"]
+WEBHOOK_SECRETS = os.environ.get("WEBHOOK_SECRET", "").split()
+# Nobody may receive without a secret.
+SECRET = None if WEBHOOK_SECRETS else os.environ["SHARED_SECRET"]
+CALLBACK_URL = None if WEBHOOK_SECRETS else os.environ["CALLBACK_URL"]
 LONGEST_BODY = 16 * 1024 * 1024
+
+
+def is_signed(webhook_id: str, timestamp: str, signatures: str, body: bytes, secrets: list, now: float) -> bool:
+    """Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers."""
+    if not timestamp.isdecimal() or len(timestamp) > 12 or abs(now - int(timestamp)) > 300:
+        return False
+    signed = f"{webhook_id}.{timestamp}.".encode() + body
+    for secret in secrets:
+        key = base64.b64decode(secret.replace("whsec_", "", 1))
+        expected = b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
+        if any(hmac.compare_digest(expected, signature.encode()) for signature in signatures.split(" ")):
+            return True
+    return False
 
 
 def is_genuine(callback_url: str, body: bytes, checksum: str, authorization: str, secret: str) -> bool:
@@ -76,8 +97,7 @@ class Receiver(BaseHTTPRequestHandler):
             self.close_connection = True
             return self.answer(413)
         body = self.rfile.read(length)
-        checksum = parse_qs(urlsplit(self.path).query).get("checksum", [""])[-1]
-        if not is_genuine(CALLBACK_URL, body, checksum, self.headers.get("authorization", ""), SECRET):
+        if not self.comes_from_the_server(body):
             # Not 401: that counts as delivered.
             return self.answer(403)
         try:
@@ -92,6 +112,14 @@ class Receiver(BaseHTTPRequestHandler):
             print("not stored:", error, file=sys.stderr)
             return self.answer(500)
         self.answer(200)
+
+    def comes_from_the_server(self, body: bytes) -> bool:
+        header = lambda name: self.headers.get(name, "")
+        if WEBHOOK_SECRETS:
+            named = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
+            return is_signed(*named, body, WEBHOOK_SECRETS, time.time())
+        checksum = parse_qs(urlsplit(self.path).query).get("checksum", [""])[-1]
+        return is_genuine(CALLBACK_URL, body, checksum, header("authorization"), SECRET)
 
     def answer(self, status: int) -> None:
         self.send_response(status)

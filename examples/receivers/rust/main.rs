@@ -1,13 +1,17 @@
 //! Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
 //!
 //! ```sh
-//! SHARED_SECRET=... CALLBACK_URL=https://lms.example.org/events cargo run --example receiver
+//! WEBHOOK_SECRET=whsec_... cargo run --example receiver
 //! ```
+//!
+//! - `WEBHOOK_SECRET`: the hook's secret (`bbb-webhooks hooks secret ID`); several, with blanks between them, while it changes
+//! - `EVENTS_FILE`: where events are stored, one JSON object a line (`events.jsonl`)
+//! - `PORT`: on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
+//!
+//! From servers that send no signature in the headers, without `WEBHOOK_SECRET`:
 //!
 //! - `SHARED_SECRET`: the server's secret (`bbb-conf --secret`)
 //! - `CALLBACK_URL`: the URL as it was given to `hooks/create`, byte for byte: it is part of what is signed
-//! - `EVENTS_FILE`: where events are stored, one JSON object a line (`events.jsonl`)
-//! - `PORT`: on which to listen, on 127.0.0.1 (8080); TLS is the business of the web server in front
 
 use std::collections::HashSet;
 use std::env::var;
@@ -19,14 +23,20 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
 use axum::Router;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::routing::post;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -41,6 +51,20 @@ use tokio::net::TcpListener;
 use url::form_urlencoded;
 
 const LONGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers.
+fn is_signed(id: &str, timestamp: &str, signatures: &str, body: &[u8], secrets: &[String], now: u64) -> bool {
+    if !timestamp.parse().is_ok_and(|timestamp: u64| timestamp.abs_diff(now) <= 300) {
+        return false;
+    }
+    secrets.iter().any(|secret| {
+        let key = BASE64_STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap_or_default();
+        let Ok(hmac) = Hmac::<Sha256>::new_from_slice(&key) else { return false };
+        let signed = hmac.chain_update(format!("{id}.{timestamp}.")).chain_update(body).finalize();
+        let expected = format!("v1,{}", BASE64_STANDARD.encode(signed.into_bytes()));
+        !key.is_empty() && signatures.split(' ').any(|given| given.as_bytes().ct_eq(expected.as_bytes()).into())
+    })
+}
 
 /// Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token.
 fn is_genuine(callback_url: &str, body: &[u8], checksum: &str, authorization: &str, secret: &str) -> bool {
@@ -97,20 +121,53 @@ impl Store {
     }
 }
 
+/// What callbacks are checked with.
+enum Secrets {
+    /// The hook's.
+    Hook(Vec<String>),
+    /// The server's, for a callback URL.
+    Server { secret: String, callback_url: String },
+}
+
+impl Secrets {
+    fn of_environment() -> anyhow::Result<Self> {
+        let of_hook = var("WEBHOOK_SECRET").unwrap_or_default();
+        Ok(match of_hook.trim() {
+            "" => Self::Server {
+                secret: var("SHARED_SECRET").context("WEBHOOK_SECRET, or else SHARED_SECRET")?,
+                callback_url: var("CALLBACK_URL").context("CALLBACK_URL")?,
+            },
+            secrets => Self::Hook(secrets.split_whitespace().map(str::to_owned).collect()),
+        })
+    }
+
+    fn have_signed(&self, head: &Parts, body: &[u8]) -> bool {
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match self {
+            Self::Hook(secrets) => {
+                let [id, timestamp, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
+                let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+                is_signed(id, timestamp, signatures, body, secrets, now)
+            }
+            Self::Server { secret, callback_url } => {
+                let query = head.uri.query().unwrap_or_default();
+                let checksum = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "checksum").last();
+                let checksum = checksum.map(|(_, value)| value).unwrap_or_default();
+                is_genuine(callback_url, body, &checksum, header("authorization"), secret)
+            }
+        }
+    }
+}
+
 struct Receiver {
-    secret: String,
-    callback_url: String,
+    secrets: Secrets,
     store: Mutex<Store>,
 }
 
 async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE };
-    let query = head.uri.query().unwrap_or_default();
-    let checksum = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "checksum").last();
-    let checksum = checksum.map(|(_, value)| value).unwrap_or_default();
-    let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_genuine(&receiver.callback_url, &body, &checksum, authorization, &receiver.secret) {
+    if !receiver.secrets.have_signed(&head, &body) {
         // Not 401: that counts as delivered.
         return StatusCode::FORBIDDEN;
     }
@@ -131,8 +188,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let receiver = Receiver {
-        secret: var("SHARED_SECRET").context("SHARED_SECRET")?,
-        callback_url: var("CALLBACK_URL").context("CALLBACK_URL")?,
+        secrets: Secrets::of_environment()?,
         store: Mutex::new(Store::open(&var("EVENTS_FILE").unwrap_or_else(|_| "events.jsonl".to_owned()))?),
     };
     let router: Router = Router::new().fallback(post(receive)).with_state(Arc::new(receiver));

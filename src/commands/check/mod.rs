@@ -1,6 +1,7 @@
 //! `check`: the configuration as it takes effect, and whether all is there that the daemon needs.
 
 mod around;
+mod log_file;
 mod show;
 
 use serde_json::Value;
@@ -36,6 +37,16 @@ impl Finding {
     fn new(what: &'static str, grade: Grade, text: impl Into<String>) -> Self {
         Self { what, grade, text: text.into() }
     }
+
+    fn line(&self) -> String {
+        let grade = match self.grade {
+            Grade::Well => "ok",
+            Grade::Warning => "WARNING",
+            Grade::Failed => "FAILED",
+            Grade::Skipped => "-",
+        };
+        format!("{grade:<8} {:<16} {}\n", self.what, self.text)
+    }
 }
 
 /// What is known so far.
@@ -49,7 +60,8 @@ pub struct Check {
 }
 
 impl Check {
-    /// Checks the configuration, and compares it with BigBlueButton's properties. Files are read, nothing else is done.
+    /// Checks the configuration, compares it with BigBlueButton's properties, and sees whether the log file can be written. Files
+    /// are read, nothing else is done.
     ///
     /// # Errors
     /// If the configuration cannot be used.
@@ -65,6 +77,7 @@ impl Check {
         });
         let mut findings: Vec<_> = findings.collect();
         findings.dedup();
+        findings.extend(log_file::look(&config.log));
         Ok(Self { config, notices, explained, findings })
     }
 
@@ -78,28 +91,25 @@ impl Check {
     #[must_use]
     pub fn outcome(&self, asked: &cli::Check) -> Outcome {
         let failed = self.findings.iter().any(|finding| finding.grade == Grade::Failed);
-        let text = if asked.json { format!("{:#}\n", self.json()) } else { self.text() };
+        let text = match asked {
+            cli::Check { json: true, .. } => format!("{:#}\n", self.json()),
+            cli::Check { quiet: true, .. } => {
+                self.lines(|finding| matches!(finding.grade, Grade::Warning | Grade::Failed))
+            }
+            _ => show::yaml(&self.explained.settings) + "\n" + &self.lines(|_| true),
+        };
         Outcome { text, status: u8::from(failed) }
     }
 
-    fn text(&self) -> String {
-        let mut text = show::yaml(&self.explained.settings);
-        text.push('\n');
+    /// A line for each finding that is wanted.
+    fn lines(&self, wanted: impl Fn(&Finding) -> bool) -> String {
         let noticed = self.notices.iter().map(|notice| Finding::new("configuration", Grade::Warning, notice));
         let noticed: Vec<_> = match self.notices.is_empty() {
             true => vec![Finding::new("configuration", Grade::Well, "it can be used")],
             false => noticed.collect(),
         };
-        for finding in noticed.iter().chain(&self.findings) {
-            let grade = match finding.grade {
-                Grade::Well => "ok",
-                Grade::Warning => "WARNING",
-                Grade::Failed => "FAILED",
-                Grade::Skipped => "-",
-            };
-            text += &format!("{grade:<8} {:<16} {}\n", finding.what, finding.text);
-        }
-        text
+        let wanted = noticed.iter().chain(&self.findings).filter(|finding| wanted(finding));
+        wanted.map(Finding::line).collect()
     }
 
     fn json(&self) -> Value {

@@ -29,6 +29,7 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
     match key {
         "bbb.serverDomain" => ("other.example.org", |c| c.bbb.server_domain = "other.example.org".into()),
         "bbb.sharedSecret" => ("00123e4", |c| c.bbb.shared_secret = Secret::new("00123e4")),
+        "bbb.previousSecret" => ("0123", |c| c.bbb.previous_secret = Some(Secret::new("0123"))),
         "bbb.auth2_0" => ("true", |c| c.bbb.bearer_auth = true),
         "bbb.apiPath" => ("/x/api/", |c| c.bbb.api_path = "/x/api".into()),
         "server.bind" => ("0.0.0.0", |c| c.api.bind = [0, 0, 0, 0].into()),
@@ -39,6 +40,7 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "server.headerTimeout" => ("2000", |c| c.api.limits.header_timeout = Duration::from_secs(2)),
         "hooks.checksumAlgorithm" => ("sha256", |c| c.hooks.checksum_algorithm = Algorithm::Sha256),
         "hooks.checksumFormat" => ("json", |c| c.hooks.checksum_format = ChecksumFormat::Json),
+        "hooks.legacyAuth" => ("false", |c| c.hooks.legacy_auth = false),
         "hooks.permanentURLs" => ("[{\"url\": \"https://x.org/a?b\", \"getRaw\": true}]", |c| {
             c.hooks.permanent = vec![PermanentHook { url: "https://x.org/a?b".into(), raw: true, trust: Trust::Usual }];
         }),

@@ -152,8 +152,8 @@ impl World {
     }
 
     fn finish(&mut self, events: &[u64]) {
+        self.progress.finish(events);
         for number in events {
-            self.progress.finish(*number);
             self.finished.insert(*number);
             self.failures.remove(number);
         }
@@ -256,7 +256,7 @@ impl World {
                 self.failures.clear();
             }
             Step::Overflow => {
-                if let Some(number) = self.lanes.drop_oldest() {
+                for number in self.lanes.drop_oldest(1) {
                     assert!(!self.flight.values().flatten().any(|flying| *flying == number), "{number} is in flight");
                     assert!(!self.failures.contains_key(&number), "{number} is being tried");
                     self.ended.insert(number);
