@@ -37,6 +37,8 @@ pub mod config;
 pub mod connection;
 pub mod delivery;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod hook;
 pub mod input;
 pub mod journal;

@@ -159,6 +159,12 @@ const ROOMS: &[Room] = &[
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     room("metrics::process", &[], &["std::fs"]),
+    // Every way in, for tests alone.
+    room(
+        "fuzzing",
+        &["api", "config", "delivery", "event", "journal", "mapper", "state", "store", "xapi"],
+        &["axum", "fastrand", "hyper", "hyper_util", "rustls", "std::env", "std::fs", "std::process", "tokio"],
+    ),
     // The only wiring. Nobody uses it but the program.
     room(
         "app",

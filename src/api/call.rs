@@ -15,9 +15,9 @@ use crate::config::Secret;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     /// What follows the API's path and a slash: `hooks/create`, in the client's letter case, perhaps with a slash at its end.
-    method: String,
+    pub(super) method: String,
     /// What follows the question mark.
-    query: String,
+    pub(super) query: String,
 }
 
 /// Takes note of the call, and gives the request the canonical path (`/hooks/create`) to be routed by: letter case and a
@@ -46,6 +46,12 @@ pub(super) struct Signed {
 }
 
 impl Signed {
+    /// As if it were signed.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn unchecked(query: &str) -> Self {
+        Self { parameters: parameters_of(query) }
+    }
+
     /// A parameter; of one that is given twice, the first.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -57,6 +63,10 @@ impl Signed {
     }
 }
 
+fn parameters_of(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
 impl FromRequestParts<Api> for Signed {
     type Rejection = Failure;
 
@@ -66,7 +76,7 @@ impl FromRequestParts<Api> for Signed {
             api.refusals.note(parts, &call.method, &call.query);
             Failure::CHECKSUM
         };
-        let parameters: Vec<(String, String)> = form_urlencoded::parse(call.query.as_bytes()).into_owned().collect();
+        let parameters = parameters_of(&call.query);
         let mut checksums = parameters.iter().filter(|(key, _)| key == "checksum").map(|(_, value)| value);
         let (Some(given), None) = (checksums.next(), checksums.next()) else { return Err(refused()) };
         let is_signed_by = |secret: &Secret| {

@@ -4,6 +4,8 @@
 //! answers.
 
 mod call;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod refusals;
 pub mod xml;
 

@@ -17,7 +17,8 @@ use crate::commands::answer::Answer;
 use crate::config;
 use crate::config::Config;
 use crate::config::Secret;
-use crate::delivery::sender;
+use crate::config::Trust;
+use crate::delivery::sender::Authorities;
 use crate::delivery::sender::root;
 
 /// How long the API may take: the daemon waits for Redis before it answers.
@@ -113,12 +114,18 @@ impl Client {
 pub(super) struct Prober(reqwest::Client);
 
 impl Prober {
-    /// One that gives each attempt `timeout`, and believes the authorities in a file beside those of the system.
-    pub(super) fn new(timeout: Duration, authorities: Option<&Path>) -> anyhow::Result<Self> {
+    /// One that gives each attempt `timeout`, and believes whom `trust` means, with the authorities in the file `also`.
+    pub(super) fn new(timeout: Duration, trust: &Trust, also: Option<&Path>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
-        let authorities = authorities.map(|file| sender::authorities(file).with_context(|| file.display().to_string()));
-        let http = http.tls_certs_merge(authorities.transpose()?.into_iter().flatten());
-        Ok(Self(http.build().context("HTTPS cannot be set up; is the package ca-certificates installed?")?))
+        let named = also.filter(|_| *trust == Trust::Usual).map(|file| file.display().to_string());
+        let authorities =
+            Authorities::of(trust, also).with_context(|| named.unwrap_or_else(|| "its caFile".to_owned()))?;
+        Ok(Self(
+            authorities
+                .believed_by(http)
+                .build()
+                .context("HTTPS cannot be set up; is the package ca-certificates installed?")?,
+        ))
     }
 
     pub(super) async fn probe(&self, url: &str) -> Result<u16, String> {

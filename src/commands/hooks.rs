@@ -22,6 +22,7 @@ use crate::config::masked_url;
 use crate::delivery::guard::Guard;
 use crate::delivery::policy::Policy;
 use crate::delivery::retry::Answer as Delivery;
+use crate::delivery::sender::Authorities;
 use crate::delivery::sender::Post;
 use crate::delivery::sender::Sender;
 use crate::webhooks::address::Address;
@@ -142,7 +143,8 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
     };
     let timeout = config.hooks.request_timeout;
     let guard = Guard::new(Policy::of_callbacks(config));
-    let sender = Sender::new(timeout, &[], Some(guard)).context("callbacks cannot be sent")?;
+    let sender =
+        Sender::new(timeout, &believed(config, &hook.url)?, Some(guard)).context("callbacks cannot be sent")?;
     let now_ms = clock::unix_ms();
     let event = test_event(hook.meeting.as_deref(), hook.raw || asked.raw, now_ms);
     let address = Address::new(&hook.url).with_context(|| format!("{} is no URL", hook.url))?;
@@ -179,6 +181,13 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
         }
     };
     Ok(Outcome { text, status: u8::from(!delivered) })
+}
+
+/// Whose certificates are believed of the receiver at this URL.
+fn believed(config: &Config, url: &str) -> anyhow::Result<Authorities> {
+    let permanent = config.hooks.permanent.iter().find(|hook| hook.url == url);
+    let trust = permanent.map(|hook| hook.trust.clone()).unwrap_or_default();
+    Authorities::of(&trust, config.hooks.ca_file.as_deref()).context("caFile")
 }
 
 /// An event, or a message, that cannot be taken for one of BigBlueButton's.

@@ -10,8 +10,8 @@ use super::dialects::Settings;
 use super::identity::Agreement;
 use super::keys::{self, ROWS, Row};
 use super::{
-    ChecksumFormat, Config, Destination, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, Profile, RedisServer,
-    Secret, Sources, identity,
+    ChecksumFormat, Config, Destination, IdFormat, LogFormat, LogLevel, OnExhausted, Ordering, PermanentHook, Profile,
+    RedisServer, Secret, Sources, Trust, identity,
 };
 
 /// What stands for a secret.
@@ -187,6 +187,16 @@ pub fn masked_url(url: &str) -> String {
     url.to_string()
 }
 
+fn permanent_hook(hook: &PermanentHook) -> Value {
+    let mut shown = json!({"url": masked_url(&hook.url), "getRaw": hook.raw});
+    match &hook.trust {
+        Trust::Usual => {}
+        Trust::Only(file) => shown["caFile"] = json!(file),
+        Trust::Anybody => shown["verify"] = json!(false),
+    }
+    shown
+}
+
 fn listed(destinations: &[Destination]) -> Value {
     destinations.iter().map(|destination| json!(destination.to_string())).collect()
 }
@@ -214,10 +224,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             ChecksumFormat::Json => "json",
         }),
         "hooks.legacyAuth" => json!(hooks.legacy_auth),
-        "hooks.permanentURLs" => {
-            let hook = |hook: &super::PermanentHook| json!({"url": masked_url(&hook.url), "getRaw": hook.raw});
-            hooks.permanent.iter().map(hook).collect()
-        }
+        "hooks.permanentURLs" => hooks.permanent.iter().map(permanent_hook).collect(),
         "hooks.includeEvents" => json!(hooks.include_events),
         "hooks.excludeEvents" => json!(hooks.exclude_events),
         "hooks.queueSize" => json!(hooks.queue_size),
@@ -233,6 +240,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         "hooks.suspendFor" => json!(ms(hooks.suspend_for)),
         "hooks.requestTimeout" => json!(ms(hooks.request_timeout)),
         "hooks.maxHooks" => json!(hooks.max_hooks),
+        "hooks.caFile" => json!(hooks.ca_file.clone().unwrap_or_default()),
         "hooks.idFormat" => json!(match hooks.id_format {
             IdFormat::Number => "number",
             IdFormat::Uuid => "uuid",

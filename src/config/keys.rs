@@ -120,6 +120,7 @@ pub(super) const ROWS: &[Row] = &[
     row("hooks.suspendFor", &["hooks.suspendFor"], &["W.suspendFor"]),
     row("hooks.requestTimeout", &["hooks.requestTimeout"], &["W.requestTimeout"]).variable("REQUEST_TIMEOUT"),
     row("hooks.maxHooks", &["hooks.maxHooks"], &["W.maxHooks"]),
+    row("hooks.caFile", &["hooks.caFile"], &["W.caFile"]),
     row("hooks.idFormat", &["hooks.idFormat"], &["W.idFormat"]),
     row("hooks.ordering", &["hooks.ordering"], &["W.ordering"]),
     row("hooks.concurrency", &["hooks.concurrency"], &["W.concurrency"]),

@@ -98,6 +98,12 @@ fn explain<T>(
     translated.push(dialects::variables(sources));
     let settings = merge::merge(translated, &mut report);
     let config = resolve::resolve(&settings, sources, &mut report);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        if sources.variable(name).is_some() {
+            // It would go where the callback policy cannot see.
+            report.notice(format!("variable {name}: ignored, callbacks are sent without a proxy"));
+        }
+    }
     let notices = report.finish()?;
     let explained = explain(&config, &settings);
     Ok((Loaded { config, notices }, explained))
@@ -130,6 +136,14 @@ pub struct Config {
     pub metrics: Metrics,
     /// xAPI statements to a Learning Record Store.
     pub xapi: Xapi,
+}
+
+impl Config {
+    /// Whether callbacks carry the secret itself, as a Bearer token.
+    #[must_use]
+    pub fn sends_bearer(&self) -> bool {
+        self.bbb.bearer_auth && self.hooks.legacy_auth
+    }
 }
 
 /// What this server shares with its clients and receivers.
@@ -196,7 +210,7 @@ pub struct Hooks {
     /// Key `hooks.legacyAuth`.
     pub legacy_auth: bool,
     /// Hooks that exist because the configuration says so. Default none. Keys `hooks.permanentURLs` (v2),
-    /// `W.permanentURLs` (v3), a list of URLs or of `{url, getRaw}`; variable `PERMANENT_HOOKS` (JSON).
+    /// `W.permanentURLs` (v3), a list of URLs or of `{url, getRaw, caFile, verify}`; variable `PERMANENT_HOOKS` (JSON).
     pub permanent: Vec<PermanentHook>,
     /// Only these events are sent, by id, in lower case; empty for all. Key `W.includeEvents`; variable `INCLUDE_EVENTS` (JSON).
     pub include_events: Vec<String>,
@@ -229,6 +243,9 @@ pub struct Hooks {
     pub request_timeout: Duration,
     /// Most hooks; none is created beyond it, but permanent ones are. Default 10000. Key `hooks.maxHooks`.
     pub max_hooks: usize,
+    /// A file of certificates (PEM) of authorities that are believed beside the system's when hooks are called. Default none.
+    /// Key `hooks.caFile`.
+    pub ca_file: Option<PathBuf>,
     /// How ids of new hooks look. Default `number`. Key `hooks.idFormat`.
     pub id_format: IdFormat,
     /// What keeps its order. Default `meeting`. Key `hooks.ordering`.
@@ -272,6 +289,20 @@ pub struct PermanentHook {
     pub url: String,
     /// Whether it gets messages as BigBlueButton published them. Default false.
     pub raw: bool,
+    /// Whose certificate its receiver may have. Keys `caFile` and `verify`.
+    pub trust: Trust,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// Those of the system's authorities, and of the further ones that are configured for all.
+    #[default]
+    Usual,
+    /// Those of the authorities in this file (PEM), and of no others.
+    Only(PathBuf),
+    /// Anybody's. Whoever is on the way can read and change all that is sent.
+    Anybody,
 }
 
 /// What the checksum of a callback covers (`hooks.checksumFormat`).

@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use super::dialects::Settings;
 use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
     Api, Bbb, CallbackPolicy, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Limits, Log, LogFormat,
-    LogLevel, Mappings, Metrics, OnExhausted, Ordering, PermanentHook, Profile, RedisKeys, Secret, Sources, Xapi,
-    XapiKeys, destination, events, identity, redis_server,
+    LogLevel, Mappings, Metrics, OnExhausted, Ordering, PermanentHook, Profile, RedisKeys, Secret, Sources, Trust,
+    Xapi, XapiKeys, destination, events, identity, redis_server,
 };
 use crate::checksum::Algorithm;
 
@@ -150,9 +152,7 @@ impl<'a> Resolver<'a> {
             checksum_format: self
                 .read("hooks.checksumFormat", ChecksumFormat::Form, |f| values::choice(f, &CHECKSUM_FORMATS)),
             legacy_auth: self.read("hooks.legacyAuth", true, values::boolean),
-            permanent: self.read("hooks.permanentURLs", Vec::new(), |found| {
-                values::each(&values::strict_list(found)?, permanent_hook)
-            }),
+            permanent: self.permanent_hooks(),
             include_events: self.read("hooks.includeEvents", Vec::new(), event_ids),
             exclude_events: self.read("hooks.excludeEvents", Vec::new(), event_ids),
             queue_size: self.read("hooks.queueSize", 10_000, values::count),
@@ -177,6 +177,7 @@ impl<'a> Resolver<'a> {
             on_exhausted: self.read("hooks.onExhausted", OnExhausted::Remove, |f| values::choice(f, &ON_EXHAUSTED)),
             suspend_for: self.read("hooks.suspendFor", Duration::from_secs(24 * 3600), |f| values::milliseconds(f, 1)),
             max_hooks: self.read("hooks.maxHooks", 10_000, values::count),
+            ca_file: self.read("hooks.caFile", None, values::optional_text).map(PathBuf::from),
             id_format: self.read("hooks.idFormat", IdFormat::Number, |f| values::choice(f, &ID_FORMATS)),
             ordering: self.read("hooks.ordering", Ordering::Meeting, |f| values::choice(f, &ORDERINGS)),
             concurrency: self.read("hooks.concurrency", 8, values::count),
@@ -187,6 +188,23 @@ impl<'a> Resolver<'a> {
             },
             bearer_over_http: self.read("hooks.bearerOverHttp", true, values::boolean),
         }
+    }
+
+    fn permanent_hooks(&mut self) -> Vec<PermanentHook> {
+        let hooks = self.read("hooks.permanentURLs", Vec::new(), |found| {
+            values::each(&values::strict_list(found)?, permanent_hook)
+        });
+        let place = self.get("hooks.permanentURLs").map(|found| found.place.clone());
+        let unverified = |hook: &&PermanentHook| hook.trust == Trust::Anybody;
+        for (hook, place) in hooks.iter().filter(unverified).zip(std::iter::repeat(place).flatten()) {
+            let url = Url::parse(&hook.url).ok();
+            let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+            self.report.notice(format!(
+                "{place}: the certificate of {host} is not verified (verify: false): whoever is on the way can read and change \
+                 what is sent, the secret too where Bearer tokens are. Use caFile"
+            ));
+        }
+        hooks
     }
 
     fn input(&mut self) -> Input {
@@ -290,16 +308,24 @@ fn event_ids(found: &Found) -> Reading<Vec<String>> {
     Ok(values::texts(found)?.iter().map(|id| id.to_lowercase()).collect())
 }
 
-/// A URL, or a mapping of `url` and perhaps `getRaw`.
+/// A URL, or a mapping of `url` and perhaps `getRaw`, `caFile`, `verify`.
 fn permanent_hook(found: &Found) -> Reading<PermanentHook> {
     if found.value.is_string() {
-        return Ok(PermanentHook { url: callback_url(found)?, raw: false });
+        return Ok(PermanentHook { url: callback_url(found)?, raw: false, trust: Trust::Usual });
     }
     let Some(url) = values::entry(found, "url") else {
-        return found.expected("a URL or a mapping with url and getRaw");
+        return found.expected("a URL or a mapping with url, and perhaps getRaw, caFile, verify");
     };
     let raw = values::entry(found, "getRaw").map_or(Ok(false), |raw| values::boolean(&raw))?;
-    Ok(PermanentHook { url: callback_url(&url)?, raw })
+    let ca_file = values::entry(found, "caFile").map_or(Ok(None), |file| values::optional_text(&file))?;
+    let verify = values::entry(found, "verify").map_or(Ok(true), |verify| values::boolean(&verify))?;
+    let trust = match (ca_file, verify) {
+        (Some(_), false) => return found.expected("either a caFile or verify: false, which needs none"),
+        (Some(file), true) => Trust::Only(PathBuf::from(file)),
+        (None, true) => Trust::Usual,
+        (None, false) => Trust::Anybody,
+    };
+    Ok(PermanentHook { url: callback_url(&url)?, raw, trust })
 }
 
 /// A URL that can be called back: the checksum is appended to it, and would get lost in a fragment.

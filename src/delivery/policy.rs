@@ -183,7 +183,7 @@ impl Policy {
     /// The one that is configured for callbacks, which also keeps them away from the daemon's own ports and from Redis.
     #[must_use]
     pub fn of_callbacks(config: &Config) -> Self {
-        let only_https = config.bbb.bearer_auth && !config.hooks.bearer_over_http;
+        let only_https = config.sends_bearer() && !config.hooks.bearer_over_http;
         Self { only_https, ..Self::of_guests(config) }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use reqwest::Certificate;
 use reqwest::Client;
+use reqwest::ClientBuilder;
 use reqwest::Response;
 use reqwest::StatusCode;
 use reqwest::dns::Addrs;
@@ -29,6 +30,7 @@ use url::Url;
 
 use crate::clock;
 use crate::config::Secret;
+use crate::config::Trust;
 use crate::delivery::guard::Guard;
 use crate::delivery::guard::Nowhere;
 use crate::delivery::policy::Refusal;
@@ -106,6 +108,40 @@ pub fn authorities(file: &Path) -> Result<Vec<Certificate>, BadAuthorities> {
     certificates.ok().filter(|all| !all.is_empty()).ok_or(BadAuthorities::NoCertificates)
 }
 
+/// Whose certificates are believed.
+#[derive(Clone, Debug)]
+pub enum Authorities {
+    /// The system's, and these.
+    Also(Vec<Certificate>),
+    /// These alone.
+    Only(Vec<Certificate>),
+    /// Nobody has to be believed.
+    Any,
+}
+
+impl Authorities {
+    /// Those whom `trust` means, where `also` is a file of further ones for all.
+    ///
+    /// # Errors
+    /// If a file cannot be read or holds none.
+    pub fn of(trust: &Trust, also: Option<&Path>) -> Result<Self, BadAuthorities> {
+        Ok(match trust {
+            Trust::Usual => Self::Also(also.map_or(Ok(Vec::new()), authorities)?),
+            Trust::Only(file) => Self::Only(authorities(file)?),
+            Trust::Anybody => Self::Any,
+        })
+    }
+
+    /// A client that believes them.
+    pub fn believed_by(&self, builder: ClientBuilder) -> ClientBuilder {
+        match self {
+            Self::Also(certificates) => builder.tls_certs_merge(certificates.iter().cloned()),
+            Self::Only(certificates) => builder.tls_certs_only(certificates.iter().cloned()),
+            Self::Any => builder.tls_danger_accept_invalid_certs(true),
+        }
+    }
+}
+
 /// Sends what it is given. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -116,12 +152,11 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender that gives each attempt `timeout`, believes `authorities` beside those of the system, and connects only to
-    /// where `guard` lets it; without one, to anywhere.
+    /// A sender that gives each attempt `timeout`, believes these `authorities`, and connects only to where `guard` lets it; without one, to anywhere.
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(timeout: Duration, authorities: &[Certificate], guard: Option<Guard>) -> Result<Self, Unusable> {
+    pub fn new(timeout: Duration, authorities: &Authorities, guard: Option<Guard>) -> Result<Self, Unusable> {
         let builder = || {
             let builder = Client::builder();
             let builder = match guard.clone() {
@@ -130,7 +165,6 @@ impl Sender {
             };
             let guard = guard.clone();
             builder
-                .tls_certs_merge(authorities.iter().cloned())
                 .user_agent(concat!("bbb-webhooks/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::custom(move |attempt| follow(attempt, guard.as_ref())))
                 // A callback URL is a secret as a rule, and not for where its receiver redirects to.
@@ -146,12 +180,13 @@ impl Sender {
                 .no_proxy()
                 .tcp_nodelay(true)
         };
-        let client = builder().build().or_else(|error| {
+        let client = authorities.believed_by(builder()).build().or_else(|error| {
+            let Authorities::Also(others) = authorities else { return Err(error) };
             warn!(
                 error = &error as &dyn Error,
                 "No CA certificates could be read: what goes to https will fail. Install the package ca-certificates"
             );
-            builder().tls_certs_only(authorities.iter().cloned()).build()
+            builder().tls_certs_only(others.iter().cloned()).build()
         })?;
         Ok(Self { client, timeout, guard })
     }
@@ -337,7 +372,7 @@ mod tests {
     fn sender(yaml: &str) -> Sender {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let guard = Guard::new(CallbackPolicy::of_callbacks(&crate::config::of_text(yaml)));
-        Sender::new(Duration::from_secs(5), &[], Some(guard)).unwrap()
+        Sender::new(Duration::from_secs(5), &Authorities::Also(Vec::new()), Some(guard)).unwrap()
     }
 
     async fn sent(sender: &Sender, url: &str) -> (Answer, String) {

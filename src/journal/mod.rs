@@ -385,5 +385,18 @@ impl Drop for Reader {
     }
 }
 
+/// Reads entries of the stream, whatever they are: a target for fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    use std::collections::HashMap;
+
+    use crate::journal::entry;
+
+    /// As the entry with this id.
+    pub(crate) fn read(id: &str, fields: HashMap<String, String>) {
+        let _ = entry::read(id, fields).map(|event| (event.size(), event.json(true).is_some()));
+    }
+}
+
 #[cfg(test)]
 mod tests;

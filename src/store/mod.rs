@@ -258,3 +258,19 @@ fn readable<T>(
     };
     hashes.into_iter().filter_map(one).collect()
 }
+
+/// Reads hashes, whatever they are: a target for fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    use crate::store::format;
+    use crate::store::format::Fields;
+
+    /// As a hook, a meeting and a user.
+    pub(crate) fn read(fields: &Fields) {
+        if let Some(hook) = format::hook("1", fields) {
+            let _ = (hook.list_order(), hook.host(), hook.public_url(), format::of_hook(&hook));
+        }
+        let _ = format::meeting("1", fields).map(|meeting| format::of_meeting(&meeting));
+        let _ = format::user("1", fields);
+    }
+}

@@ -32,7 +32,6 @@ use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
-use crate::delivery::sender::Sender;
 use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::hook::Hook;
@@ -46,6 +45,7 @@ use crate::webhooks::address::Address;
 use crate::webhooks::callback;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::callback::next_timestamp;
+use crate::webhooks::senders::Senders;
 use crate::webhooks::standard::HookKey;
 
 /// Most events taken from the journal at once.
@@ -75,7 +75,7 @@ const REDIS_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub(super) config: Current,
     pub(super) builder: CallbackBuilder,
-    pub(super) sender: Sender,
+    pub(super) senders: Senders,
     pub(super) registry: Registry,
 }
 
@@ -593,6 +593,9 @@ async fn attempt(
         body: &callback.body,
         authorization: callback.authorization.as_ref(),
     };
-    let answered = shared.sender.send(post).await;
+    let answered = match shared.senders.to(&hook.callback_url, &shared.config.get().hooks) {
+        Ok(sender) => sender.send(post).await,
+        Err(answered) => answered,
+    };
     Attempted { answered: Some(answered), lost, events }
 }

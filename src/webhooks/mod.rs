@@ -7,6 +7,7 @@ pub mod address;
 pub mod callback;
 mod deliverer;
 mod form;
+mod senders;
 pub mod signature;
 pub mod standard;
 
@@ -24,7 +25,6 @@ use url::Url;
 use crate::config::Current;
 use crate::delivery::guard::Guard;
 use crate::delivery::policy::Policy;
-use crate::delivery::sender::Sender;
 use crate::delivery::sender::Unusable;
 use crate::event::HookId;
 use crate::hook::Hook;
@@ -33,6 +33,7 @@ use crate::registry::Registry;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::deliverer::Deliverer;
 use crate::webhooks::deliverer::Shared;
+use crate::webhooks::senders::Senders;
 
 /// How to speak to a deliverer.
 struct Running {
@@ -61,10 +62,10 @@ impl Webhooks {
         let shared = Shared {
             config: current.clone(),
             builder: CallbackBuilder::new(&config.bbb, &config.hooks),
-            sender: Sender::new(config.hooks.request_timeout, &[], Some(guard.clone()))?,
+            senders: Senders::new(&config.hooks, guard.clone())?,
             registry,
         };
-        let (deliverers, running, bearer) = (JoinSet::new(), HashMap::new(), config.bbb.bearer_auth);
+        let (deliverers, running, bearer) = (JoinSet::new(), HashMap::new(), config.sends_bearer());
         Ok(Self { shared: Arc::new(shared), deliverers, running, guard, bearer })
     }
 

@@ -36,6 +36,7 @@ use crate::config::Secret;
 use crate::delivery::guard::Guard;
 use crate::delivery::policy::Policy;
 use crate::delivery::sender;
+use crate::delivery::sender::Authorities;
 use crate::delivery::sender::Sender;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
@@ -132,6 +133,7 @@ impl Xapi {
             }
             None => Vec::new(),
         };
+        let authorities = Authorities::Also(authorities);
         let guard = Guard::new(Policy::of_guests(&config));
         let shared = Shared {
             known: Mutex::default(),

@@ -1,11 +1,15 @@
 //! Redis and receivers behind TLS.
 
+use serde_json::Value;
+use serde_json::json;
+
 use crate::harness::Authority;
 use crate::harness::Daemon;
 use crate::harness::Lab;
 use crate::harness::Meeting;
 use crate::harness::Receiver;
 use crate::harness::Redis;
+use crate::harness::Setup;
 use crate::harness::free_port;
 
 #[tokio::test]
@@ -48,4 +52,56 @@ async fn a_receiver_whose_authority_nobody_trusts_is_not_called() {
     // It says why.
     lab.daemon.logs("certificate").await;
     assert_eq!(lab.receiver.ids("/x"), [""; 0]);
+}
+
+/// A lab with a permanent hook for its receiver behind TLS, of this authority; and what else is said of the hook.
+async fn permanent(authority: &Authority, of_the_hook: Value, change: impl FnOnce(Setup) -> Setup) -> Lab {
+    let receiver = Receiver::start().await;
+    let front = authority.front(receiver.port()).await;
+    let mut hook = json!({"url": format!("https://localhost:{front}/x")});
+    hook.as_object_mut().unwrap().extend(of_the_hook.as_object().unwrap().clone());
+    let mut lab = Lab::with(|setup| change(setup.set("hooks.permanentURLs", json!([hook])))).await;
+    lab.receiver = receiver;
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    lab
+}
+
+#[tokio::test]
+async fn a_further_authority_may_be_believed_by_all_hooks_or_by_one_alone() {
+    let authority = Authority::new();
+    let lab = permanent(&authority, json!({}), |setup| setup.set("hooks.caFile", authority.trust())).await;
+    lab.receiver.wait("/x", 1).await;
+    let lab = permanent(&authority, json!({"caFile": authority.trust()}), |setup| setup).await;
+    lab.receiver.wait("/x", 1).await;
+    // Pinned is pinned, whomever the system believes.
+    let other = Authority::new();
+    let trust = authority.trust();
+    let lab = permanent(&authority, json!({"caFile": other.trust()}), |setup| setup.env("SSL_CERT_FILE", &trust)).await;
+    lab.daemon.logs("certificate").await;
+    assert_eq!(lab.receiver.all().len(), 0);
+    let lab = permanent(&authority, json!({"caFile": "/nowhere.pem"}), |setup| setup).await;
+    lab.daemon.logs("its caFile: the file cannot be read").await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_not_verified_only_where_that_is_said_loudly() {
+    let lab = permanent(&Authority::new(), json!({"verify": false}), |setup| setup).await;
+    lab.receiver.wait("/x", 1).await;
+    let said = "the certificate of localhost is not verified (verify: false)";
+    let log = lab.daemon.log();
+    assert!(log.lines().any(|line| line.contains("WARN") && line.contains(said)), "{log}");
+    let ended = lab.daemon.command(&["check"]).await;
+    assert!(ended.stdout.lines().any(|line| line.starts_with("WARNING") && line.contains(said)), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn a_proxy_in_the_environment_is_ignored_and_that_is_said() {
+    let lab =
+        Lab::with(|setup| setup.env("http_proxy", "http://127.0.0.1:9").env("HTTPS_PROXY", "http://127.0.0.1:9")).await;
+    lab.hook("/x", &[]).await;
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    lab.receiver.wait("/x", 1).await;
+    for name in ["http_proxy", "HTTPS_PROXY"] {
+        assert!(lab.daemon.log().contains(&format!("variable {name}: ignored")), "{}", lab.daemon.log());
+    }
 }

@@ -19,7 +19,9 @@ use crate::commands::client::Ping;
 use crate::commands::client::Prober;
 use crate::config::Config;
 use crate::config::Input;
+use crate::config::PermanentHook;
 use crate::config::RedisServer;
+use crate::config::Trust;
 use crate::config::Xapi;
 use crate::config::masked_url;
 use crate::connection;
@@ -181,7 +183,7 @@ async fn metrics(config: &Config) -> Option<Finding> {
         Err(error) => return finding(Grade::Failed, format!("{address} cannot be listened on: {error}")),
     }
     let reached = SocketAddr::new(client::reached_at(settings.bind), settings.port);
-    let text = match Prober::new(PATIENCE, None) {
+    let text = match Prober::new(PATIENCE, &Trust::Usual, None) {
         Ok(prober) => prober.text(&format!("http://{reached}{}", settings.path)).await,
         Err(error) => return finding(Grade::Failed, format!("{error:#}")),
     };
@@ -206,7 +208,7 @@ async fn lrs(settings: &Xapi, online: bool) -> Option<Finding> {
     if !online {
         return Some(Finding::new(LRS, Grade::Skipped, format!("{shown}; --online asks whether it is there")));
     }
-    let asked = match Prober::new(settings.request_timeout, settings.ca_file.as_deref()) {
+    let asked = match Prober::new(settings.request_timeout, &Trust::Usual, settings.ca_file.as_deref()) {
         Ok(prober) => prober.probe(url).await,
         Err(error) => Err(format!("{error:#}")),
     };
@@ -227,18 +229,19 @@ async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
         findings.push(Finding::new(PERMANENT, Grade::Skipped, text));
         return findings;
     }
-    let prober = match Prober::new(config.hooks.request_timeout, None) {
-        Ok(prober) => prober,
-        Err(error) => return vec![Finding::new(PERMANENT, Grade::Failed, format!("{error:#}"))],
-    };
-    let probe = async |url: &str| {
-        let shown = masked_url(url);
-        match prober.probe(url).await {
+    let probe = async |hook: &PermanentHook| {
+        let shown = masked_url(&hook.url);
+        let prober = Prober::new(config.hooks.request_timeout, &hook.trust, config.hooks.ca_file.as_deref());
+        let asked = match prober {
+            Ok(prober) => prober.probe(&hook.url).await,
+            Err(error) => Err(format!("{error:#}")),
+        };
+        match asked {
             Ok(status) => Finding::new(PERMANENT, Grade::Well, format!("{shown}: there, status {status} to HEAD")),
             Err(why) => Finding::new(PERMANENT, Grade::Failed, format!("{shown}: {why}")),
         }
     };
-    findings.extend(futures_util::future::join_all(hooks.iter().map(|hook| probe(&hook.url))).await);
+    findings.extend(futures_util::future::join_all(hooks.iter().map(probe)).await);
     findings
 }
 

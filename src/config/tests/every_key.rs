@@ -42,7 +42,7 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "hooks.checksumFormat" => ("json", |c| c.hooks.checksum_format = ChecksumFormat::Json),
         "hooks.legacyAuth" => ("false", |c| c.hooks.legacy_auth = false),
         "hooks.permanentURLs" => ("[{\"url\": \"https://x.org/a?b\", \"getRaw\": true}]", |c| {
-            c.hooks.permanent = vec![PermanentHook { url: "https://x.org/a?b".into(), raw: true }];
+            c.hooks.permanent = vec![PermanentHook { url: "https://x.org/a?b".into(), raw: true, trust: Trust::Usual }];
         }),
         "hooks.includeEvents" => ("[\" User-Joined\"]", |c| c.hooks.include_events = vec!["user-joined".into()]),
         "hooks.excludeEvents" => ("[\"user-left\", \"\"]", |c| c.hooks.exclude_events = vec!["user-left".into()]),
@@ -56,6 +56,7 @@ pub(super) fn sample(key: &str) -> (&'static str, fn(&mut Config)) {
         "hooks.onExhausted" => ("suspend", |c| c.hooks.on_exhausted = OnExhausted::Suspend),
         "hooks.suspendFor" => ("3600000", |c| c.hooks.suspend_for = Duration::from_secs(3600)),
         "hooks.maxHooks" => ("7", |c| c.hooks.max_hooks = 7),
+        "hooks.caFile" => ("/etc/ssl/lms.pem", |c| c.hooks.ca_file = Some("/etc/ssl/lms.pem".into())),
         "hooks.idFormat" => ("uuid", |c| c.hooks.id_format = IdFormat::Uuid),
         "hooks.ordering" => ("none", |c| c.hooks.ordering = Ordering::None),
         "hooks.concurrency" => ("2", |c| c.hooks.concurrency = 2),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{LogLevel, PermanentHook, RedisServer, Secret};
+use super::super::{LogLevel, PermanentHook, RedisServer, Secret, Trust};
 use super::{Server, config_of, problems_of};
 
 const INPUT: &str = "../in/redis/index.js";
@@ -139,7 +139,7 @@ impl Names for Vec<crate::checksum::Algorithm> {
 #[test]
 fn permanent_hooks_are_urls_or_mappings() {
     let json = r#"["https://a.org/?x=1", {"url": "http://b.org"}, {"url": "http://c.org", "getRaw": "True"}]"#;
-    let hook = |url: &str, raw| PermanentHook { url: url.to_owned(), raw };
+    let hook = |url: &str, raw| PermanentHook { url: url.to_owned(), raw, trust: Trust::Usual };
     let expected = [hook("https://a.org/?x=1", false), hook("http://b.org", false), hook("http://c.org", true)];
     assert_eq!(Server::new().variable("PERMANENT_HOOKS", json).config().hooks.permanent, expected);
     assert_eq!(config_of(&format!("hooks: {{permanentURLs: {json}}}")).hooks.permanent, expected);
@@ -148,9 +148,19 @@ fn permanent_hooks_are_urls_or_mappings() {
         problems,
         [
             "etc/local.yml:3:7: hooks.permanentURLs[0].url: got a text, expected a URL without a fragment (#...)",
-            "etc/local.yml:4:7: hooks.permanentURLs[1]: got a mapping, expected a URL or a mapping with url and getRaw",
+            "etc/local.yml:4:7: hooks.permanentURLs[1]: got a mapping, expected a URL or a mapping with url, and perhaps getRaw, caFile, verify",
         ]
     );
+}
+
+#[test]
+fn a_permanent_hook_says_whose_certificates_are_believed() {
+    let trust = |hook: &str| config_of(&format!("hooks: {{permanentURLs: [{hook}]}}")).hooks.permanent[0].trust.clone();
+    assert_eq!(trust("{url: 'https://h', caFile: /a.pem}"), Trust::Only("/a.pem".into()));
+    assert_eq!(trust("{url: 'https://h', verify: false}"), Trust::Anybody);
+    assert_eq!(trust("{url: 'https://h', caFile: '', verify: true}"), Trust::Usual);
+    let problems = problems_of("hooks: {permanentURLs: [{url: 'https://h', caFile: /a.pem, verify: false}]}");
+    assert!(problems[0].contains("either a caFile or verify: false"), "{problems:?}");
 }
 
 #[test]

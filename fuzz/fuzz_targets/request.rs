@@ -1,0 +1,4 @@
+//! See `bbb_webhooks::fuzzing::request`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bbb_webhooks::fuzzing::request(data));
