@@ -184,14 +184,14 @@ mod tests {
             if looks.get() == 20 {
                 enough.notify_one();
             }
-            !(5..10).contains(&looks.get())
+            // On a busy machine there are looks after the last that counts.
+            matches!(looks.get(), ..5 | 10..=20)
         };
         tokio::select! {
             () = enough.notified() => {}
             () = systemd.keep_posted(String::new, is_alive) => {}
         }
-        // The last was told after the last look.
-        assert_eq!((told.get(), received(&listener).len()), (14, 1));
+        assert_eq!(told.get() + received(&listener).len(), 15);
     }
 
     #[test]
