@@ -3,12 +3,15 @@
 //! Events that must keep their order form a lane and go one callback at a time. A lane is idle (its first event may go),
 //! in flight, or waiting for a retry; the others go on meanwhile. An event is named by its number in the journal.
 
+mod numbers;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
 use crate::config::Ordering;
+use crate::delivery::lanes::numbers::Numbers;
 use crate::event::Event;
 use crate::event::InternalMeetingId;
 use crate::journal::cursor::Tried;
@@ -49,7 +52,7 @@ pub struct Job {
 
 #[derive(Debug)]
 struct Lane {
-    events: VecDeque<u64>,
+    events: Numbers,
     stage: Stage,
     /// The callback that is being tried: in flight, or waiting for its next attempt.
     trying: Option<Trying>,
@@ -122,9 +125,9 @@ impl Lanes {
                 Stage::Waiting(due) => self.waiting.push(Reverse((due, key.clone()))),
                 _ => self.ready.push_back(key.clone()),
             }
-            Lane { events: VecDeque::new(), stage, trying, apart: 0 }
+            Lane { events: Numbers::default(), stage, trying, apart: 0 }
         });
-        lane.events.push_back(number);
+        lane.events.push(number);
     }
 
     /// The next callback that may go; its lane is in flight from here on.
@@ -139,7 +142,7 @@ impl Lanes {
 
     /// The callback with the oldest event of all, if it may go; its lane is in flight from here on.
     pub fn oldest_job(&mut self) -> Option<Job> {
-        let (key, lane) = self.lanes.iter().min_by_key(|(_, lane)| lane.events.front().copied())?;
+        let (key, lane) = self.lanes.iter().min_by_key(|(_, lane)| lane.events.first())?;
         if lane.stage != Stage::Ready {
             return None;
         }
@@ -149,7 +152,7 @@ impl Lanes {
     /// The callback with the oldest event that is not in flight, whether it may go or waits; its lane is in flight from here on.
     pub fn probe(&mut self) -> Option<Job> {
         let grounded = self.lanes.iter().filter(|(_, lane)| lane.stage != Stage::InFlight);
-        let (key, _) = grounded.min_by_key(|(_, lane)| lane.events.front().copied())?;
+        let (key, _) = grounded.min_by_key(|(_, lane)| lane.events.first())?;
         self.start(key.clone())
     }
 
@@ -165,7 +168,7 @@ impl Lanes {
             delivered_before: Some(delivered),
         });
         trying.events = trying.events.min(lane.events.len());
-        let events = lane.events.iter().take(trying.events).copied().collect();
+        let events = (0..trying.events).filter_map(|place| lane.events.get(place)).collect();
         Some(Job { lane: key, events, timestamp: trying.timestamp })
     }
 
@@ -190,7 +193,7 @@ impl Lanes {
     pub fn finished(&mut self, key: &LaneKey) -> Vec<u64> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let finished = lane.trying.take().map_or(0, |trying| trying.events);
-        let events = lane.events.drain(..finished).collect();
+        let events = lane.events.take_first(finished);
         lane.apart = lane.apart.saturating_sub(finished);
         if lane.events.is_empty() {
             self.lanes.remove(key);
@@ -225,7 +228,7 @@ impl Lanes {
     /// The oldest event.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
-        self.lanes.values().filter_map(|lane| lane.events.front().copied()).min()
+        self.lanes.values().filter_map(|lane| lane.events.first()).min()
     }
 
     /// The callback in flight failed once more. Gives how often it has.
@@ -281,7 +284,7 @@ impl Lanes {
         for (key, lane) in &mut self.lanes {
             if let Stage::Waiting(_) = lane.stage {
                 lane.stage = Stage::Ready;
-                woken.push((lane.events.front().copied(), key.clone()));
+                woken.push((lane.events.first(), key.clone()));
             }
             if let Some(trying) = &mut lane.trying {
                 trying.failures = 0;
@@ -298,7 +301,7 @@ impl Lanes {
             let trying = lane.trying.as_ref().filter(|trying| trying.failures > 0)?;
             let due_ms = if let Stage::Waiting(due) = lane.stage { due } else { now };
             Some(Tried {
-                first: *lane.events.front()?,
+                first: lane.events.first()?,
                 events: trying.events,
                 failures: trying.failures,
                 due_ms,
@@ -315,7 +318,7 @@ impl Lanes {
     /// dead would begin anew with each event and never be given up.
     pub fn drop_oldest(&mut self, most: usize) -> Vec<u64> {
         let mut lanes: Vec<&mut Lane> = self.lanes.values_mut().collect();
-        let oldest = |lane: &Lane, place| Some(Reverse((*lane.events.get(lane.tried())?, place)));
+        let oldest = |lane: &Lane, place| Some(Reverse((lane.events.get(lane.tried())?, place)));
         let mut next: BinaryHeap<_> =
             lanes.iter().enumerate().filter_map(|(place, lane)| oldest(lane, place)).collect();
         let mut dropped = Vec::new();

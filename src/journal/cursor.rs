@@ -4,8 +4,8 @@
 //! goes; a [`Cursor`] is what is stored of it: a watermark up to which all is finished, and the ranges finished above it.
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 
+use roaring::RoaringTreemap;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -120,25 +120,21 @@ impl Cursor {
 
 /// The account of what a reader took and finished. Only events that it wants are taken, in the order of their numbers.
 ///
-/// A hook whose receiver is dead has as many unfinished events as its queue holds, so what is known of one takes few bytes.
+/// A hook whose receiver is dead has as many unfinished events as its queue holds, and there may be a hundred such hooks: of an
+/// event that is one of many in a row a bit is kept, of a single one two bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// What was taken, from the first unfinished one on: all unfinished ones, and some others.
-    taken: VecDeque<u64>,
-    /// How many are not finished.
-    unfinished: usize,
+    unfinished: RoaringTreemap,
+    /// How many they are.
+    count: usize,
     /// Ranges finished above the first unfinished one: first number to last. Between two of them something is unfinished.
     done: BTreeMap<u64, u64>,
 }
 
-/// Room for so many taken events is kept although it is not needed.
-const ROOM_KEPT: usize = 1024;
-
 impl Progress {
     /// The reader took an event, later than all before.
     pub fn take(&mut self, number: u64) {
-        self.taken.push_back(number);
-        self.unfinished += 1;
+        self.count += usize::from(self.unfinished.insert(number));
     }
 
     /// The reader read over an event that was finished before.
@@ -148,32 +144,25 @@ impl Progress {
 
     /// The reader finished events that it took, in ascending order.
     pub fn finish(&mut self, numbers: &[u64]) {
-        let mut rest = numbers;
-        while let Some(first) = rest.first() {
-            let place = self.taken.binary_search(first).ok().filter(|_| !self.is_done(*first));
-            let run = place.map_or(0, |place| {
-                // With a hook's oldest events, all of them in a row, this is worth the trouble.
-                let done_from = self.done.range(first..).next().map_or(u64::MAX, |(start, _)| *start);
-                let in_a_row = rest.iter().zip(self.taken.range(place..));
-                in_a_row.take_while(|(number, taken)| number == taken && **number < done_from).count()
-            });
-            if run > 0 {
-                self.unfinished -= run;
-                self.add_done(*first, rest[run - 1]);
+        let finished: Vec<u64> = numbers.iter().copied().filter(|number| self.unfinished.remove(*number)).collect();
+        self.count -= finished.len();
+        let mut finished = finished.into_iter().peekable();
+        while let Some(first) = finished.next() {
+            // With a hook's oldest events, all of them in a row, this is worth the trouble.
+            let done_from = self.done.range(first..).next().map_or(u64::MAX, |(start, _)| *start);
+            let end = self.unfinished_from(first).unwrap_or(u64::MAX).min(done_from);
+            let mut last = first;
+            while let Some(number) = finished.next_if(|number| *number < end) {
+                last = number;
             }
-            rest = &rest[run.max(1)..];
-        }
-        if self.taken.len() > 2 * self.unfinished + ROOM_KEPT {
-            let mut taken = std::mem::take(&mut self.taken);
-            taken.retain(|number| !self.is_done(*number));
-            self.taken = taken;
+            self.add_done(first, last);
         }
     }
 
     /// How many events are taken and not finished.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.unfinished
+        self.count
     }
 
     /// How many ranges are finished out of order.
@@ -185,7 +174,7 @@ impl Progress {
     /// The lowest number that is taken and not finished.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
-        self.taken.front().copied()
+        self.unfinished.min()
     }
 
     /// The number up to which all is finished, where `read_up_to` is the last that was looked at.
@@ -200,35 +189,34 @@ impl Progress {
         self.done.iter().map(|(first, last)| (*first, *last)).collect()
     }
 
-    fn is_done(&self, number: u64) -> bool {
-        self.done.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
+    /// The lowest unfinished number from this one on.
+    fn unfinished_from(&self, number: u64) -> Option<u64> {
+        let mut numbers = self.unfinished.iter();
+        numbers.advance_to(number);
+        numbers.next()
+    }
+
+    /// Whether anything between these numbers is unfinished.
+    fn is_gap(&self, from: u64, to: u64) -> bool {
+        self.unfinished_from(from).is_some_and(|unfinished| unfinished < to)
     }
 
     /// Adds a range in which all is finished, and joins those between which nothing is unfinished any more.
     fn add_done(&mut self, mut first: u64, mut last: u64) {
-        // What is taken between two neighbours of these is in none of them, so it is unfinished.
-        let place_after = |number: u64| self.taken.partition_point(|taken| *taken <= number);
-        let gap = |from: u64, to: u64| place_after(from) < place_after(to - 1);
         let before = self.done.range(..=first).next_back().map(|(start, end)| (*start, *end));
         let after = self.done.range(last..).next().map(|(start, end)| (*start, *end));
-        if let Some((start, end)) = after.filter(|(start, _)| *start == last || !gap(last, *start)) {
+        if let Some((start, end)) = after.filter(|(start, _)| !self.is_gap(last, *start)) {
             self.done.remove(&start);
             last = end;
         }
-        if let Some((start, end)) = before.filter(|(_, end)| *end >= first || !gap(*end, first)) {
+        if let Some((start, end)) = before.filter(|(_, end)| !self.is_gap(*end, first)) {
             (first, last) = (start, end.max(last));
         }
         match self.oldest() {
             Some(oldest) if first > oldest => drop(self.done.insert(first, last)),
-            _ => {
-                // Up to its end all is finished now; the watermark says so.
-                self.done.remove(&first);
-                self.taken.drain(..self.taken.partition_point(|taken| *taken <= last));
-                if self.taken.is_empty() {
-                    self.done.clear();
-                    self.taken.shrink_to(ROOM_KEPT);
-                }
-            }
+            // Up to its end all is finished now; the watermark says so.
+            Some(_) => drop(self.done.remove(&first)),
+            None => self.done.clear(),
         }
     }
 }
@@ -258,12 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_finished_behind_an_unfinished_one_is_not_kept() {
+    fn what_is_finished_in_a_row_is_one_range() {
         let mut progress = Progress::default();
         (0..100_000).for_each(|number| progress.take(number));
         progress.finish(&(1..50_000).collect::<Vec<_>>());
         progress.finish(&(50_001..99_999).collect::<Vec<_>>());
-        assert!(progress.taken.len() < 2 * ROOM_KEPT, "{}", progress.taken.len());
         assert_eq!(progress.done(), [(1, 49_999), (50_001, 99_998)]);
         progress.finish(&[0, 7]);
         assert_eq!((progress.oldest(), progress.unfinished()), (Some(50_000), 2));
