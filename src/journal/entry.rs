@@ -1,17 +1,49 @@
 //! How an event stands in the Redis stream. Pure.
 //!
-//! Its number is the first half of the entry's id, `<number>-0`. All entries have the same fields in the same order, which
-//! Redis stores once per block.
+//! Its number is the first half of the entry's id, `<number>-0`. What Redis takes for an entry grows with its fields more than with
+//! their length, so there are few: `head`, a JSON object of all that is short; `json`, what a hook gets; and `raw`, what a raw
+//! hook gets, where that is kept.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::event::Event;
 use crate::event::EventId;
 use crate::event::MappedEvent;
 use crate::event::RawForm;
 
-/// How many names and values an entry has.
-pub(super) const ARGUMENTS: usize = 18;
+/// How many names and values an entry has at most.
+pub(super) const ARGUMENTS: usize = 6;
+
+/// All that is short of an event.
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    meeting: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    external: Option<Cow<'a, str>>,
+    at: u64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    to: Option<Cow<'a, str>>,
+    form: Form,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<Cow<'a, str>>,
+}
+
+/// Which [`RawForm`] it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Message,
+    Mapped,
+    Covered,
+    None,
+}
 
 /// The id of an entry.
 pub(super) fn id(number: u64) -> String {
@@ -27,44 +59,50 @@ pub(super) fn number(id: &str) -> Option<u64> {
 pub(super) fn write(event: &Event, command: &mut redis::Cmd) {
     let mapped = &event.mapped;
     let (form, raw, also) = match &mapped.raw {
-        RawForm::Message { json, also } => ("message", &**json, also.as_slice()),
-        RawForm::Mapped => ("mapped", "", &[][..]),
-        RawForm::Covered => ("covered", "", &[][..]),
-        RawForm::NotKept => ("none", "", &[][..]),
+        RawForm::Message { json, also } => (Form::Message, Some(json), also.as_slice()),
+        RawForm::Mapped => (Form::Mapped, None, &[][..]),
+        RawForm::Covered => (Form::Covered, None, &[][..]),
+        RawForm::NotKept => (Form::None, None, &[][..]),
     };
-    let also: Vec<_> = also.iter().map(EventId::as_str).collect();
-    command.arg("event").arg(mapped.id.as_str());
-    command.arg("meeting").arg(mapped.meeting.as_ref().map_or("", |id| id.as_str()));
-    command.arg("external").arg(mapped.external_meeting.as_ref().map_or("", |id| id.as_str()));
-    command.arg("at").arg(event.accepted_ms);
-    command.arg("to").arg(event.to.as_ref().map_or("", |id| id.as_str()));
-    command.arg("form").arg(form);
-    command.arg("also").arg(also.join(","));
+    let head = Head {
+        event: mapped.id.as_str().into(),
+        meeting: mapped.meeting.as_ref().map(|id| id.as_str().into()),
+        external: mapped.external_meeting.as_ref().map(|id| id.as_str().into()),
+        at: event.accepted_ms,
+        to: event.to.as_ref().map(|id| id.as_str().into()),
+        form,
+        also: also.iter().map(|id| id.as_str().into()).collect(),
+    };
+    command.arg("head").arg(serde_json::to_string(&head).expect("texts and a number are always JSON"));
     command.arg("json").arg(&*mapped.json);
-    command.arg("raw").arg(raw);
+    if let Some(raw) = raw {
+        command.arg("raw").arg(&**raw);
+    }
 }
 
 /// The event of an entry; `None` if it is none of ours.
 pub(super) fn read(id: &str, mut fields: HashMap<String, String>) -> Option<Event> {
-    let mut take = |name: &str| fields.remove(name).filter(|value| !value.is_empty());
-    let raw = match take("form")?.as_str() {
-        "message" => RawForm::Message {
-            also: take("also").iter().flat_map(|ids| ids.split(',')).map(EventId::from).collect(),
-            json: take("raw")?.into(),
-        },
-        "mapped" => RawForm::Mapped,
-        "covered" => RawForm::Covered,
-        _ => RawForm::NotKept,
+    let number = number(id)?;
+    let json = fields.remove("json").filter(|json| !json.is_empty())?;
+    let raw = fields.remove("raw");
+    let head: Head<'_> = serde_json::from_str(fields.get("head")?).ok()?;
+    let raw = match head.form {
+        Form::Message => {
+            RawForm::Message { also: head.also.iter().map(|id| EventId::from(&**id)).collect(), json: raw?.into() }
+        }
+        Form::Mapped => RawForm::Mapped,
+        Form::Covered => RawForm::Covered,
+        Form::None => RawForm::NotKept,
     };
     Some(Event {
-        number: number(id)?,
-        accepted_ms: take("at")?.parse().ok()?,
-        to: take("to").map(Into::into),
+        number,
+        accepted_ms: head.at,
+        to: head.to.map(|id| (&*id).into()),
         mapped: MappedEvent {
-            id: EventId::from(take("event")?.as_str()),
-            meeting: take("meeting").map(Into::into),
-            external_meeting: take("external").map(Into::into),
-            json: take("json")?.into(),
+            id: EventId::from(&*head.event),
+            meeting: head.meeting.map(|id| (&*id).into()),
+            external_meeting: head.external.map(|id| (&*id).into()),
+            json: json.into(),
             raw,
         },
     })
