@@ -11,6 +11,7 @@ use crate::event::InternalMeetingId;
 use crate::mapper::draft::Attributes;
 use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
+use crate::mapper::draft::NOBODY;
 use crate::mapper::draft::text;
 use crate::state::State;
 
@@ -19,9 +20,6 @@ const HEADER_USER: &str = "/core/header/userId";
 
 /// Where the meeting stands in messages of the recording scripts.
 const RECORDED_MEETING: &str = "/payload/meeting_id";
-
-/// What BigBlueButton writes where a message is about no user: none, its own server of clients, itself.
-const NOBODY: [&str; 3] = ["not-used", "nodeJSapp", "SYSTEM"];
 
 /// The way to a value in a message, as in RFC 6901: `/core/body/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub(super) fn pad(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>
 pub(super) fn poll_started(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let poll = Attributes::new()
-        .put("id", body.get("pollId"))
+        .put("id", body.get("pollId").or_else(|| at(body, &["poll", "id"])))
         .put("question", body.get("question"))
         .put("answers", at(body, &["poll", "answers"]));
     of_header_user("poll-started", message.meeting()?, message, "poll", poll, state)

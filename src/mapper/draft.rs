@@ -13,6 +13,9 @@ use crate::event::MappedEvent;
 use crate::event::RawForm;
 use crate::state::State;
 
+/// What BigBlueButton writes where a message is about no user: none, its own server of clients, itself.
+pub(super) const NOBODY: [&str; 3] = ["not-used", "nodeJSapp", "SYSTEM"];
+
 /// A message of a kind that is in the table.
 pub(super) struct Message<'a> {
     /// The whole message.
@@ -39,6 +42,13 @@ impl<'a> Message<'a> {
         self.at(&["core", "header", "userId"])
     }
 
+    /// The user whom a message since BigBlueButton 2.0 is about: as its body says under `key`, else as its header does.
+    pub(super) fn user(&self, key: &str) -> Option<&'a Value> {
+        let in_body = self.core().and_then(|body| body.get(key)).filter(|user| !user.is_null());
+        in_body
+            .or_else(|| self.header_user().filter(|user| text(Some(user)).is_some_and(|user| !NOBODY.contains(&user))))
+    }
+
     /// The meeting of a message since BigBlueButton 2.0.
     pub(super) fn meeting(&self) -> Option<InternalMeetingId> {
         [&["core", "body", "meetingId"], &["core", "header", "meetingId"], &["envelope", "routing", "meetingId"]]
@@ -51,6 +61,11 @@ impl<'a> Message<'a> {
 /// The value at a path of keys; `None` where one is missing.
 pub(super) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+/// Whether a value says yes. BigBlueButton 1.x sent `"true"` as text.
+pub(super) fn is_true(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| value.as_bool().unwrap_or_else(|| value.as_str() == Some("true")))
 }
 
 /// A value that is a text and not empty.

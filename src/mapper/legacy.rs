@@ -14,6 +14,7 @@ use crate::mapper::draft::Attributes;
 use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
 use crate::mapper::draft::at;
+use crate::mapper::draft::is_true;
 use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
 use crate::mapper::draft::user_id;
@@ -102,11 +103,11 @@ pub(super) fn voice_left(message: &Message<'_>, state: &mut State) -> Option<Vec
     voice("user-audio-voice-disabled", false, message, state)
 }
 
-fn voice(id: &'static str, joined: bool, message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
+/// COMPAT: the Node daemon does not note who speaks: later events say again what the join said of it.
+fn voice(id: &'static str, joined: bool, message: &Message<'_>, state: &State) -> Option<Vec<Draft>> {
     let meeting = meeting_of(message)?;
-    let user = user_id(user_of(message))?;
+    user_id(user_of(message))?;
     let sharing = message.at(&["payload", "user", "voiceUser", "joined"]).cloned().unwrap_or(joined.into());
-    state.set_attribute(&meeting, &user, "sharing-mic", sharing.clone());
     let user = Attributes::new().put("internal-user-id", user_of(message)).set("sharing-mic", sharing);
     Some(vec![about(id, meeting, user, state)])
 }
@@ -114,9 +115,9 @@ fn voice(id: &'static str, joined: bool, message: &Message<'_>, state: &mut Stat
 /// A user began or ceased to listen only.
 pub(super) fn listening_only(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let listens = payload(message)?.get("listen_only")?;
-    let id = match listens.as_bool() {
-        Some(true) => "user-audio-listen-only-enabled",
-        _ => "user-audio-listen-only-disabled",
+    let id = match is_true(Some(listens)) {
+        true => "user-audio-listen-only-enabled",
+        false => "user-audio-listen-only-disabled",
     };
     changed(id, message, state, |user| {
         user.insert("listening-only".to_owned(), listens.clone());
@@ -127,8 +128,7 @@ pub(super) fn listening_only(message: &Message<'_>, state: &mut State) -> Option
 pub(super) fn status_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let payload = payload(message)?;
     let value = payload.get("value").filter(|_| text(payload.get("status")) == Some("presenter"))?;
-    let presents = value.as_bool() == Some(true) || text(Some(value)) == Some("true");
-    let id = if presents { "user-presenter-assigned" } else { "user-presenter-unassigned" };
+    let id = if is_true(Some(value)) { "user-presenter-assigned" } else { "user-presenter-unassigned" };
     changed(id, message, state, |user| {
         user.insert("presenter".to_owned(), value.clone());
     })

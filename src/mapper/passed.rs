@@ -30,6 +30,18 @@ fn text_at<'a>(body: &'a Value, path: &[&str]) -> Option<&'a str> {
     text(at(body, path))
 }
 
+/// The attribute of its user that an event changes for good, and its value.
+fn changed(event: &str, raised: Option<&Value>) -> Option<(&'static str, Value)> {
+    Some(match event {
+        "user-presenter-assigned" => ("presenter", true.into()),
+        "user-presenter-unassigned" => ("presenter", false.into()),
+        "meeting-screenshare-started" => ("screenshare", true.into()),
+        "meeting-screenshare-stopped" => ("screenshare", false.into()),
+        "user-raise-hand-changed" => ("raiseHand", raised?.clone()),
+        _ => return None,
+    })
+}
+
 /// Passes an event with a known id.
 pub(super) fn event(id: EventId, body: &Value, state: &mut State, now_ms: u64) -> Option<Vec<Draft>> {
     let attribute = |path: &[&str]| at(body, &["data", "attributes"]).and_then(|attributes| at(attributes, path));
@@ -48,11 +60,12 @@ pub(super) fn event(id: EventId, body: &Value, state: &mut State, now_ms: u64) -
             state.user_joined(meeting, user, external, attributes, now_ms);
         }
         ("user-left", Some(meeting), _, Some(user)) => state.user_left(meeting, user),
-        ("user-presenter-assigned", Some(meeting), _, Some(user)) => {
-            state.set_attribute(meeting, user, "presenter", true);
-        }
-        ("user-presenter-unassigned", Some(meeting), _, Some(user)) => {
-            state.set_attribute(meeting, user, "presenter", false);
+        (event, Some(meeting), _, Some(user)) => {
+            if let Some((name, value)) =
+                changed(event, attribute(&["user", "raise-hand"]).or_else(|| attribute(&["user", "raiseHand"])))
+            {
+                state.set_attribute(meeting, user, name, value);
+            }
         }
         _ => {}
     }

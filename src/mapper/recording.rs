@@ -12,23 +12,19 @@ use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
 use crate::state::State;
 
-/// A step of the pipeline began.
-pub(super) fn started(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
-    step(message, state, |payload, attributes| attributes.put("workflow", payload.get("workflow")))
-}
-
-/// A step of the pipeline ended.
-pub(super) fn ended(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
-    step(message, state, result)
+/// A step of the pipeline began or ended.
+pub(super) fn stage(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
+    step(message, state, |payload, attributes| workflow(payload, result(payload, attributes)))
 }
 
 /// The recording was archived, or there was nothing to record.
 pub(super) fn archive_ended(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     step(message, state, |payload, attributes| {
-        let or = |key, other: Value| payload.get(key).cloned().unwrap_or(other);
-        result(payload, attributes)
+        let or = |key, other: Value| payload.get(key).filter(|value| !value.is_null()).cloned().unwrap_or(other);
+        let attributes = result(payload, attributes)
             .set("recorded", or("recorded", false.into()))
-            .set("duration", or("duration", 0.into()))
+            .set("duration", or("duration", 0.into()));
+        workflow(payload, attributes)
     })
 }
 
@@ -45,7 +41,7 @@ pub(super) fn publish_ended(message: &Message<'_>, state: &mut State) -> Option<
             .put("metadata", payload.get("metadata"))
             .put("playback", payload.get("playback"))
             .put("download", payload.get("download"));
-        result(payload, attributes).group("recording", recording)
+        workflow(payload, result(payload, attributes)).group("recording", recording)
     })
 }
 
@@ -63,10 +59,11 @@ pub(super) fn state_set(message: &Message<'_>, state: &mut State) -> Option<Vec<
 }
 
 fn result(payload: &Value, attributes: Attributes) -> Attributes {
-    attributes
-        .put("success", payload.get("success"))
-        .put("step-time", payload.get("step_time"))
-        .put("workflow", payload.get("workflow"))
+    attributes.put("success", payload.get("success")).put("step-time", payload.get("step_time"))
+}
+
+fn workflow(payload: &Value, attributes: Attributes) -> Attributes {
+    attributes.put("workflow", payload.get("workflow").filter(|workflow| workflow.as_str() != Some("")))
 }
 
 /// What all messages of the recording scripts share; `more` adds the rest.

@@ -6,6 +6,7 @@ use crate::event::InternalMeetingId;
 use crate::mapper::draft::Attributes;
 use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
+use crate::mapper::draft::is_true;
 use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
 use crate::mapper::draft::user_id;
@@ -42,11 +43,11 @@ pub(super) fn joined(message: &Message<'_>, state: &mut State) -> Option<Vec<Dra
 
 /// A user left.
 pub(super) fn left(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
-    let body = message.core()?;
+    message.core()?;
     let meeting = message.meeting()?;
-    let id = user_id(body.get("intId"))?;
+    let id = user_id(message.user("intId"))?;
     let guest = state.user(meeting.as_str(), id.as_str()).and_then(|user| user.attributes.get("guest"));
-    let user = Attributes::of_user(&meeting, body.get("intId"), state).put("guest", guest);
+    let user = Attributes::of_user(&meeting, message.user("intId"), state).put("guest", guest);
     let left = about("user-left", meeting.clone(), user, state);
     state.user_left(&meeting, &id);
     Some(vec![left])
@@ -57,17 +58,18 @@ pub(super) fn voice_joined(message: &Message<'_>, state: &mut State) -> Option<V
     let body = message.core()?;
     let meeting = message.meeting()?;
     let listens_only = body.get("listenOnly");
-    let user = Attributes::of_user(&meeting, body.get("intId"), state)
+    let user = Attributes::of_user(&meeting, message.user("intId"), state)
         .put("listening-only", listens_only)
-        .set("sharing-mic", !listens_only.and_then(Value::as_bool).unwrap_or_default())
+        .set("sharing-mic", !is_true(listens_only))
         .put("muted", body.get("muted"));
     Some(vec![about("user-audio-voice-enabled", meeting, user, state)])
 }
 
 /// A user left the voice conference.
 pub(super) fn voice_left(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
+    message.core()?;
     let meeting = message.meeting()?;
-    let user = Attributes::of_user(&meeting, message.core()?.get("intId"), state)
+    let user = Attributes::of_user(&meeting, message.user("intId"), state)
         .set("listening-only", false)
         .set("sharing-mic", false)
         .set("muted", true);
@@ -83,7 +85,7 @@ pub(super) fn voice_muted(message: &Message<'_>, state: &mut State) -> Option<Ve
         Some(false) => "user-audio-unmuted",
         None => "user-audio-unhandled",
     };
-    let user = Attributes::of_user(&meeting, body.get("intId"), state).put("muted", body.get("muted"));
+    let user = Attributes::of_user(&meeting, message.user("intId"), state).put("muted", body.get("muted"));
     Some(vec![about(id, meeting, user, state)])
 }
 
@@ -91,7 +93,7 @@ pub(super) fn voice_muted(message: &Message<'_>, state: &mut State) -> Option<Ve
 pub(super) fn camera(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let meeting = message.meeting()?;
-    let user = Attributes::of_user(&meeting, body.get("userId"), state).put("stream", body.get("stream"));
+    let user = Attributes::of_user(&meeting, message.user("userId"), state).put("stream", body.get("stream"));
     Some(vec![about(message.ids[0], meeting, user, state)])
 }
 
@@ -108,10 +110,10 @@ pub(super) fn presenter_unassigned(message: &Message<'_>, state: &mut State) -> 
 fn presenter(message: &Message<'_>, id_key: &str, presents: bool, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let meeting = message.meeting()?;
-    if let Some(id) = user_id(body.get(id_key)) {
+    if let Some(id) = user_id(message.user(id_key)) {
         state.set_attribute(&meeting, &id, "presenter", presents);
     }
-    let user = Attributes::of_user(&meeting, body.get(id_key), state).put("name", body.get("name"));
+    let user = Attributes::of_user(&meeting, message.user(id_key), state).put("name", body.get("name"));
     Some(vec![about(message.ids[0], meeting, user, state)])
 }
 
@@ -120,7 +122,7 @@ fn presenter(message: &Message<'_>, id_key: &str, presents: bool, state: &mut St
 pub(super) fn emoji_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let mut drafts = emoji(message, body.get("emoji"), state)?;
-    let (meeting, id) = (message.meeting()?, user_id(body.get("userId")));
+    let (meeting, id) = (message.meeting()?, user_id(message.user("userId")));
     let raises = text(body.get("emoji")) == Some("raiseHand");
     let known = id.as_ref().and_then(|id| state.user(meeting.as_str(), id.as_str()));
     let lowers = !raises && known.is_some_and(|user| user.hand_raised_by_emoji);
@@ -132,8 +134,9 @@ pub(super) fn emoji_changed(message: &Message<'_>, state: &mut State) -> Option<
             });
         }
         // COMPAT: the Node daemon sends this one with `raiseHand`; the documented name is `raise-hand`. Both stand in it.
-        let user =
-            Attributes::of_user(&meeting, body.get("userId"), state).set("raise-hand", raises).set("raiseHand", raises);
+        let user = Attributes::of_user(&meeting, message.user("userId"), state)
+            .set("raise-hand", raises)
+            .set("raiseHand", raises);
         drafts.push(about("user-raise-hand-changed", meeting, user, state));
     }
     Some(drafts)
@@ -146,7 +149,7 @@ pub(super) fn reaction_changed(message: &Message<'_>, state: &mut State) -> Opti
 
 fn emoji(message: &Message<'_>, emoji: Option<&Value>, state: &State) -> Option<Vec<Draft>> {
     let meeting = message.meeting()?;
-    let user = Attributes::of_user(&meeting, message.core()?.get("userId"), state).put("emoji", emoji);
+    let user = Attributes::of_user(&meeting, message.user("userId"), state).put("emoji", emoji);
     Some(vec![about("user-emoji-changed", meeting, user, state)])
 }
 
@@ -154,12 +157,12 @@ fn emoji(message: &Message<'_>, emoji: Option<&Value>, state: &State) -> Option<
 pub(super) fn hand_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let meeting = message.meeting()?;
-    if let (Some(id), Some(raised)) = (user_id(body.get("userId")), body.get("raiseHand")) {
+    if let (Some(id), Some(raised)) = (user_id(message.user("userId")), body.get("raiseHand")) {
         state.update_user(&meeting, &id, |user| {
             user.attributes.insert("raiseHand".to_owned(), raised.clone());
             user.hand_raised_by_emoji = false;
         });
     }
-    let user = Attributes::of_user(&meeting, body.get("userId"), state).put("raise-hand", body.get("raiseHand"));
+    let user = Attributes::of_user(&meeting, message.user("userId"), state).put("raise-hand", body.get("raiseHand"));
     Some(vec![about("user-raise-hand-changed", meeting, user, state)])
 }

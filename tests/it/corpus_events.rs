@@ -42,10 +42,19 @@ struct Step {
 
 #[tokio::test]
 async fn every_hook_gets_the_events_recorded() {
-    let corpus = include_str!("../corpus/events.jsonl");
+    agree(include_str!("../corpus/events.jsonl"), 32).await;
+}
+
+#[tokio::test]
+async fn every_hook_gets_what_odd_messages_mean() {
+    agree(include_str!("../corpus/odd-events.jsonl"), 13).await;
+}
+
+/// Plays a corpus of at least so many scenarios.
+async fn agree(corpus: &str, least: usize) {
     let scenarios: Vec<Scenario> =
         corpus.lines().map(|line| serde_json::from_str(line).expect("the corpus is sound")).collect();
-    assert!(scenarios.len() >= 32, "the corpus is whole");
+    assert!(scenarios.len() >= least, "the corpus is whole");
     let running = stream::iter(&scenarios).map(|scenario| async move {
         let difference = play(scenario).await.err()?;
         Some(format!("{}: {difference}", scenario.name))
