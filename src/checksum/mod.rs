@@ -117,8 +117,9 @@ pub fn signed_query(query: &str) -> String {
     }) {
         left.replace_range(start..end, "");
     }
-    if let Some(start) = left.find(KEY) {
-        left.truncate(start);
+    let last = left.rfind('&').map_or(0, |at| at + 1);
+    if let Some(at) = left[last..].find(KEY) {
+        left.truncate(last + at);
     }
     left
 }
@@ -150,6 +151,8 @@ mod tests {
             ("&a=http://x/y&checksum=aa", "&a=http://x/y"),
             ("checksum=", ""),
             ("a=1&checksum=", "a=1"),
+            ("u=h?a_checksum=1&b_checksum=2&c=3&checksum=aa", "u=h?a_b_checksum=2&c=3"),
+            ("u=h?a_checksum=1", "u=h?a_"),
         ] {
             assert_eq!(signed_query(query), left, "{query}");
         }
