@@ -6,14 +6,15 @@ use super::resolve::Resolver;
 use super::values::{self, Found, Reading};
 use super::{RedisServer, Secret};
 
-/// The server for one module. `module` is the canonical key under which it has settings of its own; what is missing or
-/// empty there is taken from `redis`. A URL, wherever it is set (of two, the one in the stronger layer), is used instead
+/// The server for one module. `module` is the canonical key under which it has settings of its own. What is missing or empty
+/// there, or set in a stronger layer for all modules, is taken from `redis`. A URL, wherever it is set (of two, the one in the stronger layer), is used instead
 /// of host, port, username and password; a notice says so where one of these was set in a stronger layer.
 pub(super) fn read(from: &mut Resolver<'_>, module: &str) -> RedisServer {
     let pick = |from: &Resolver<'_>, field: &str| {
-        let candidates = [format!("{module}.{field}"), format!("redis.{field}")];
-        let mut found = candidates.iter().filter_map(|key| from.get(key));
-        found.find(|found| !found.is_empty()).cloned()
+        let candidates = [format!("redis.{field}"), format!("{module}.{field}")];
+        let found = candidates.iter().filter_map(|key| from.get(key)).filter(|found| !found.is_empty());
+        // Of two in one layer, the last: the module's own.
+        found.max_by_key(|found| found.rank).cloned()
     };
     let host = pick(from, "host");
     let urls = [host.clone().filter(looks_like_a_url), pick(from, "url")];

@@ -85,12 +85,16 @@ pub(super) fn optional_text(found: &Found) -> Reading<Option<String>> {
     Ok(Some(text(found)?).filter(|text| !text.is_empty()))
 }
 
-/// `true` or `false`, also as text in any case.
+/// `true` or `false`; as text in any case, and in the other words that stand for it in environment files.
 pub(super) fn boolean(found: &Found) -> Reading<bool> {
-    match &found.value {
-        Value::Bool(truth) => Ok(*truth),
-        Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
-        Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Ok(false),
+    let word = match &found.value {
+        Value::Bool(truth) => return Ok(*truth),
+        Value::String(text) => text.trim().to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    match word.as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
         _ => found.expected("true or false"),
     }
 }

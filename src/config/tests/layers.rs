@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::super::RedisServer;
 use super::super::Sources;
 use super::{Server, problems_of};
 
@@ -36,6 +37,26 @@ fn mappings_merge_and_lists_are_replaced() {
     assert!(config.log.file);
     assert_eq!(config.log.level, super::super::LogLevel::Warn);
     assert_eq!(config.hooks.retry_intervals.len(), 1);
+}
+
+#[test]
+fn a_server_for_all_modules_in_a_stronger_file_beats_a_module_s_own_in_a_weaker_one() {
+    let own = "modules: {../db/redis/index.js: {config: {host: own, port: 1}}, ../in/redis/index.js: {config: {redis: {host: own}}}}";
+    let host = |server: &Server| {
+        let config = server.config();
+        [config.input.redis, config.redis].map(|redis| match redis {
+            RedisServer::Tcp { host, port, .. } => format!("{host}:{port}"),
+            RedisServer::Url(_) => panic!("no URL was set"),
+        })
+    };
+    let server = Server::new().file("app/default.yml", format!("redis: {{host: all}}\n{own}\n"));
+    assert_eq!(host(&server), ["own:6379", "own:1"]);
+    let server = server.file("etc/local.yml", "redis: {host: all, port: 2}");
+    assert_eq!(host(&server), ["all:2"; 2]);
+    let server =
+        server.variable("NODE_CONFIG", r#"{"modules":{"../out/webhooks/index.js":{"config":{"redis":{"host":"w"}}}}}"#);
+    assert_eq!(host(&server), ["all:2", "w:2"]);
+    assert_eq!(host(&server.variable("REDIS_HOST", "v")), ["v:2"; 2]);
 }
 
 #[test]

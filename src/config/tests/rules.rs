@@ -18,7 +18,7 @@ fn impossible_values_are_problems() {
         "server: {port: ''}",
         "server: {bind: eth0}",
         "bbb: {auth2_0: 1}",
-        "bbb: {auth2_0: yes}",
+        "bbb: {auth2_0: perhaps}",
         "bbb: {apiPath: api}",
         "bbb: {apiPath: ''}",
         "hooks: {requestTimeout: 0}",
@@ -56,7 +56,7 @@ fn impossible_values_are_problems() {
         "redis: {host: 'localhost:6379'}",
         "log: {level: loud}",
         "prometheus: {path: metrics}",
-        "prometheus: {enabled: 'on'}",
+        "prometheus: {enabled: 'never'}",
         "modules: {../out/webhooks/index.js: {config: {api: {supportedChecksumAlgorithms: []}}}}",
         "modules: {../out/webhooks/index.js: {config: {api: {supportedChecksumAlgorithms: [md5]}}}}",
         "modules: {../out/webhooks/index.js: {config: {hookChecksumAlgorithm: md5}}}",
@@ -73,7 +73,9 @@ fn impossible_values_are_problems() {
 #[test]
 fn possible_values_are_read() {
     assert!(config_of("bbb: {auth2_0: 'TRUE'}").bbb.bearer_auth);
-    assert!(!Server::new().variable("BEARER_AUTH", "false").config().bbb.bearer_auth);
+    for (word, means) in [("false", false), ("No", false), ("0", false), ("TRUE", true), ("yes", true), ("1", true)] {
+        assert_eq!(Server::new().variable("BEARER_AUTH", word).config().bbb.bearer_auth, means, "{word}");
+    }
     assert_eq!(config_of("bbb: {apiPath: /}").bbb.api_path, "");
     assert_eq!(config_of("bbb: {apiPath: /a//}").bbb.api_path, "/a");
     assert!(config_of("server: {bind: localhost}").api.bind.is_loopback());
@@ -183,7 +185,7 @@ fn a_module_s_redis_wins_over_the_general_one_field_by_field() {
     let modules = format!(
         "modules:\n  {INPUT}: {{config: {{redis: {{host: in, password: ''}}}}}}\n  {STORE}: {{config: {{port: 2}}}}\n"
     );
-    let server = Server::new().file("app/default.yml", modules).file("etc/local.yml", general);
+    let server = Server::new().file("app/default.yml", format!("{general}{modules}"));
     assert_eq!(server.config().input.redis, tcp("in", 1, Some("p")));
     assert_eq!(server.config().redis, tcp("general", 2, Some("p")));
     let server = server.variable("REDIS_HOST", "env").variable("REDIS_PORT", "3");
