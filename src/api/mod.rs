@@ -77,6 +77,8 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         refusals,
         guard: Guard::new(Policy::of_callbacks(config)),
     };
+    let api_path: Arc<str> = config.bbb.api_path.as_str().into();
+    let calls = Calls { counted: observer.requests, api_path: Arc::clone(&api_path) };
     let router = Router::new()
         .route("/hooks/ping", get(|| async { "bbb-webhooks API up!" }))
         .route("/hooks/create", get(create))
@@ -84,8 +86,7 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         .route("/hooks/list", get(list))
         .route(STATUS, get(status))
         .with_state(api)
-        .layer(from_fn_with_state(observer.requests, count));
-    let api_path: Arc<str> = config.bbb.api_path.as_str().into();
+        .layer(from_fn_with_state(calls, count));
     server::serve(listener, config.api.limits, router, move |request| canonical(request, &api_path), stop).await;
 }
 
@@ -95,16 +96,24 @@ const STATUS: &str = "/hooks/status";
 /// The routes, by which calls are counted. What is asked for elsewhere may be anything.
 const ROUTES: [&str; 4] = ["/hooks/create", "/hooks/destroy", "/hooks/list", "/hooks/ping"];
 
+/// Where calls are counted, and what their paths begin with.
+#[derive(Clone)]
+struct Calls {
+    counted: Arc<ApiRequests>,
+    api_path: Arc<str>,
+}
+
 /// Counts a call and its answer.
-async fn count(State(requests): State<Arc<ApiRequests>>, request: Request, next: Next) -> Response {
+async fn count(State(calls): State<Calls>, request: Request, next: Next) -> Response {
     let method = match request.method() {
         known @ (&Method::GET | &Method::HEAD | &Method::POST) => known.to_string(),
         _ => "other".to_owned(),
     };
-    let path = ROUTES.into_iter().find(|route| *route == request.uri().path()).unwrap_or("other");
+    let route = ROUTES.into_iter().find(|route| *route == request.uri().path());
+    let path = route.map_or_else(|| "other".to_owned(), |route| format!("{}{route}", calls.api_path));
     let response = next.run(request).await;
     let outcome = response.extensions().get::<Outcome>().copied().unwrap_or_default();
-    requests.answered(ApiRequest {
+    calls.counted.answered(ApiRequest {
         method,
         path,
         status: response.status().as_u16(),

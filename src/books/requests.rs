@@ -9,8 +9,8 @@ use std::sync::PoisonError;
 pub struct ApiRequest {
     /// The HTTP method.
     pub method: String,
-    /// The route, such as `/hooks/create`.
-    pub path: &'static str,
+    /// The route, in its canonical form and with the API's path: `/bigbluebutton/api/hooks/create`.
+    pub path: String,
     /// The HTTP status.
     pub status: u16,
     /// `SUCCESS` or `FAILED`; empty where the answer is no XML.

@@ -135,7 +135,7 @@ fn of_the_node_daemon(status: &Status) -> Vec<Family> {
                 let code = call.status.to_string();
                 let labels = [
                     ("method", call.method.as_str()),
-                    ("path", call.path),
+                    ("path", call.path.as_str()),
                     ("statusCode", &code),
                     ("returncode", call.returncode),
                     ("messageKey", call.message_key),

@@ -70,7 +70,7 @@ async fn the_names_of_the_node_daemon_are_there_with_their_labels() {
     .await;
     let request = |path: &str, code: &str, key: &str| {
         format!(
-            "bbb_webhooks_out_hooks_api_requests{{method=\"GET\",path=\"/hooks/{path}\",statusCode=\"200\",\
+            "bbb_webhooks_out_hooks_api_requests{{method=\"GET\",path=\"/bigbluebutton/api/hooks/{path}\",statusCode=\"200\",\
              returncode=\"{code}\",messageKey=\"{key}\"}}"
         )
     };
