@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use url::Url;
 
@@ -82,32 +84,45 @@ impl EventFilter {
 /// The filter as it changes while the daemon runs: an event is judged by that under which it was accepted, so that it counts
 /// as one and the same for all, whenever they look at it. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Filters(Arc<RwLock<Vec<(u64, EventFilter)>>>);
+pub struct Filters(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    /// By the number of the first event for which each holds.
+    filters: RwLock<Vec<(u64, EventFilter)>>,
+    /// Whether none of them keeps anything back, as a rule: then nobody has to look at them for each event and hook.
+    let_all_out: AtomicBool,
+}
 
 impl Filters {
     /// One for all events, until it changes.
     #[must_use]
     pub fn new(filter: EventFilter) -> Self {
-        Self(Arc::new(RwLock::new(vec![(0, filter)])))
+        let let_all_out = AtomicBool::new(filter == EventFilter::default());
+        Self(Arc::new(Held { filters: RwLock::new(vec![(0, filter)]), let_all_out }))
     }
 
     /// The one that holds now, for all events.
     #[must_use]
     pub fn now_for_all(&self) -> Self {
-        let filters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let filters = self.0.filters.read().unwrap_or_else(PoisonError::into_inner);
         Self::new(filters.last().map(|(_, filter)| filter.clone()).unwrap_or_default())
     }
 
     /// Another holds for the events after this number.
     pub fn change_after(&self, number: u64, filter: EventFilter) {
-        let mut filters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut filters = self.0.filters.write().unwrap_or_else(PoisonError::into_inner);
         if filters.last().is_none_or(|(_, last)| *last != filter) {
+            self.0.let_all_out.store(false, Ordering::Release);
             filters.push((number + 1, filter));
         }
     }
 
     fn pass(&self, number: u64, id: &EventId) -> bool {
-        let filters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if self.0.let_all_out.load(Ordering::Acquire) {
+            return true;
+        }
+        let filters = self.0.filters.read().unwrap_or_else(PoisonError::into_inner);
         let filter = filters.iter().rev().find(|(from, _)| *from <= number);
         filter.is_none_or(|(_, filter)| filter.passes(id))
     }

@@ -7,8 +7,10 @@ mod numbers;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::HashMap;
 use std::collections::VecDeque;
+
+use hashbrown::Equivalent;
+use hashbrown::HashMap;
 
 use crate::config::Ordering;
 use crate::delivery::lanes::numbers::Numbers;
@@ -27,15 +29,53 @@ pub enum LaneKey {
     Event(u64),
 }
 
-impl LaneKey {
+/// A [`LaneKey`] that is not owned: a meeting's id is shared by all hooks, so that counting its owners would hold them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LaneRef<'a> {
+    /// As in [`LaneKey`].
+    Meeting(Option<&'a InternalMeetingId>),
+    /// As in [`LaneKey`].
+    Hook,
+    /// As in [`LaneKey`].
+    Event(u64),
+}
+
+impl<'a> LaneRef<'a> {
     /// The lane of an event.
     #[must_use]
-    pub fn of(event: &Event, ordering: Ordering) -> Self {
+    pub fn of(event: &'a Event, ordering: Ordering) -> Self {
         match ordering {
-            Ordering::Meeting => Self::Meeting(event.mapped.meeting.clone()),
+            Ordering::Meeting => Self::Meeting(event.mapped.meeting.as_ref()),
             Ordering::Hook => Self::Hook,
             Ordering::None => Self::Event(event.number),
         }
+    }
+}
+
+impl<'a> From<&'a LaneKey> for LaneRef<'a> {
+    fn from(key: &'a LaneKey) -> Self {
+        match key {
+            LaneKey::Meeting(meeting) => Self::Meeting(meeting.as_ref()),
+            LaneKey::Hook => Self::Hook,
+            LaneKey::Event(number) => Self::Event(*number),
+        }
+    }
+}
+
+impl From<LaneRef<'_>> for LaneKey {
+    fn from(key: LaneRef<'_>) -> Self {
+        match key {
+            LaneRef::Meeting(meeting) => Self::Meeting(meeting.cloned()),
+            LaneRef::Hook => Self::Hook,
+            LaneRef::Event(number) => Self::Event(number),
+        }
+    }
+}
+
+/// Both are hashed alike, because their variants and what these hold are.
+impl Equivalent<LaneKey> for LaneRef<'_> {
+    fn equivalent(&self, key: &LaneKey) -> bool {
+        *self == LaneRef::from(key)
     }
 }
 
@@ -111,23 +151,27 @@ impl Lanes {
     }
 
     /// Adds an event to the end of its lane.
-    pub fn push(&mut self, key: LaneKey, number: u64) {
-        let resumed = self.resumed.remove(&number);
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
-            let trying = resumed.as_ref().map(|tried| Trying {
-                events: tried.events.max(1),
-                timestamp: None,
-                failures: tried.failures,
-                delivered_before: (!tried.others_delivered).then_some(0),
-            });
-            let stage = resumed.as_ref().map_or(Stage::Ready, |tried| Stage::Waiting(tried.due_ms));
-            match stage {
-                Stage::Waiting(due) => self.waiting.push(Reverse((due, key.clone()))),
-                _ => self.ready.push_back(key.clone()),
-            }
-            Lane { events: Numbers::default(), stage, trying, apart: 0 }
+    pub fn push(&mut self, key: LaneRef<'_>, number: u64) {
+        let resumed = if self.resumed.is_empty() { None } else { self.resumed.remove(&number) };
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.events.push(number);
+            return;
+        }
+        let key = LaneKey::from(key);
+        let trying = resumed.as_ref().map(|tried| Trying {
+            events: tried.events.max(1),
+            timestamp: None,
+            failures: tried.failures,
+            delivered_before: (!tried.others_delivered).then_some(0),
         });
-        lane.events.push(number);
+        let stage = resumed.as_ref().map_or(Stage::Ready, |tried| Stage::Waiting(tried.due_ms));
+        match stage {
+            Stage::Waiting(due) => self.waiting.push(Reverse((due, key.clone()))),
+            _ => self.ready.push_back(key.clone()),
+        }
+        let mut events = Numbers::default();
+        events.push(number);
+        self.lanes.insert(key, Lane { events, stage, trying, apart: 0 });
     }
 
     /// The next callback that may go; its lane is in flight from here on.
@@ -362,7 +406,7 @@ mod tests {
     fn lanes(batch: usize, events: &[(&str, u64)]) -> Lanes {
         let mut lanes = Lanes::new(batch, Vec::new());
         for (meeting, number) in events {
-            lanes.push(lane(meeting), *number);
+            lanes.push((&lane(meeting)).into(), *number);
         }
         lanes
     }
@@ -391,8 +435,8 @@ mod tests {
         let mut lanes = lanes(2, &[("a", 1)]);
         assert_eq!(lanes.next_job(), job("a", &[1], None));
         lanes.built(&lane("a"), 77);
-        lanes.push(lane("a"), 2);
-        lanes.push(lane("b"), 3);
+        lanes.push((&lane("a")).into(), 2);
+        lanes.push((&lane("b")).into(), 3);
         assert_eq!(lanes.failed(&lane("a")), 1);
         lanes.retry_at(&lane("a"), 100);
         assert_eq!(lanes.next_job(), job("b", &[3], None));
@@ -442,10 +486,10 @@ mod tests {
         assert_eq!(lanes.drop_oldest(2), [3, 4]);
         assert!(lanes.drop_oldest(1).is_empty());
         assert_eq!(lanes.next_job(), None);
-        lanes.push(lane("b"), 5);
+        lanes.push((&lane("b")).into(), 5);
         assert_eq!(lanes.next_job(), job("b", &[5], None));
         lanes.finished(&lane("a"));
-        lanes.push(lane("a"), 6);
+        lanes.push((&lane("a")).into(), 6);
         assert_eq!(lanes.next_job(), job("a", &[6], None));
         assert_eq!(lanes.next_job(), None);
     }
@@ -463,7 +507,7 @@ mod tests {
 
         let mut after = Lanes::new(2, tried);
         for (meeting, number) in [("a", 1), ("a", 2), ("a", 3), ("b", 4)] {
-            after.push(lane(meeting), number);
+            after.push((&lane(meeting)).into(), number);
         }
         assert_eq!(after.next_job(), job("b", &[4], None));
         assert_eq!((after.next_job(), after.next_due()), (None, Some(500)));

@@ -1,9 +1,9 @@
 //! The log itself: events in memory, who reads them, what Redis has, what may go. Behind one lock, which nobody holds long.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use crate::books::Books;

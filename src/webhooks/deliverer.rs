@@ -27,6 +27,7 @@ use crate::delivery::episode;
 use crate::delivery::episode::Episodes;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
+use crate::delivery::lanes::LaneRef;
 use crate::delivery::lanes::Lanes;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
@@ -261,15 +262,17 @@ impl Deliverer {
                 self.say_lost(found.lost, end);
             }
             let ordering = self.shared.config.get().hooks.ordering;
+            let mut taken = 0;
             for event in &found.events {
                 if self.start.is_done(event.number) {
                     self.progress.skip(event.number);
                 } else {
-                    self.lanes.push(LaneKey::of(event, ordering), event.number);
+                    self.lanes.push(LaneRef::of(event, ordering), event.number);
                     self.progress.take(event.number);
-                    self.books.taken(1);
+                    taken += 1;
                 }
             }
+            self.books.taken(taken);
             self.drop_excess();
             if !found.more {
                 if self.progress.unfinished() >= FAR_BEHIND {

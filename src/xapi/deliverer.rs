@@ -25,6 +25,7 @@ use crate::config::Ordering;
 use crate::delivery::episode;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
+use crate::delivery::lanes::LaneRef;
 use crate::delivery::retry::Answer;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
@@ -215,7 +216,7 @@ impl Deliverer {
                 self.progress.take(event.number);
                 self.books.taken(1);
                 if let Said::To(lrs) = said {
-                    let lane = LaneKey::of(event, Ordering::Meeting);
+                    let lane = LaneRef::of(event, Ordering::Meeting);
                     self.outlet(lrs).lanes.push(lane, event.number);
                     continue;
                 }

@@ -88,8 +88,8 @@ mod tests {
         let lrs = Lrs::of_payload(include_str!("token.txt").trim(), &[Secret::new("s3cret")]).unwrap();
         let mut outlet = Outlet::new(Arc::new(lrs), 1, Vec::new());
         let lane = |meeting: &str| LaneKey::Meeting(Some(meeting.into()));
-        outlet.lanes.push(lane("a"), 1);
-        outlet.lanes.push(lane("b"), 2);
+        outlet.lanes.push((&lane("a")).into(), 1);
+        outlet.lanes.push((&lane("b")).into(), 2);
         assert_eq!(outlet.next_job(1, 0).unwrap().events, [1]);
         assert_eq!(outlet.next_job(1, 0), None);
         outlet.in_flight = 0;

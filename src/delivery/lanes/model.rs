@@ -134,7 +134,7 @@ impl World {
         if self.start.is_done(number) {
             self.progress.skip(number);
         } else {
-            self.lanes.push(self.accepted[&number].clone(), number);
+            self.lanes.push((&self.accepted[&number]).into(), number);
             self.progress.take(number);
         }
         self.position = number;
