@@ -75,6 +75,8 @@ struct Queued {
 #[derive(Debug)]
 pub struct Queue {
     messages: UnboundedReceiver<Queued>,
+    /// What is left of its bound.
+    room: Arc<Semaphore>,
     skip_until: Option<Instant>,
     intake: Arc<Intake>,
 }
@@ -84,6 +86,12 @@ impl Queue {
     #[must_use]
     pub fn intake(&self) -> &Arc<Intake> {
         &self.intake
+    }
+
+    /// How many bytes of messages wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        QUEUE_BYTES - self.room.available_permits()
     }
 
     /// What was received up to then is left out.
@@ -168,7 +176,7 @@ impl Input {
         let (patterns, channels) = channels.iter().cloned().partition(|name| name.contains(['*', '?', '[']));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
         let intake = Arc::<Intake>::default();
-        let counted = Arc::clone(&intake);
+        let (counted, left) = (Arc::clone(&intake), Arc::clone(&room));
         (
             Self {
                 client,
@@ -181,7 +189,7 @@ impl Input {
                 tried,
                 intake: counted,
             },
-            Queue { messages, skip_until: None, intake },
+            Queue { messages, room: left, skip_until: None, intake },
             first_try,
         )
     }

@@ -73,6 +73,7 @@ pub async fn run(
                 show(&state, &intake);
                 behind.changed(state.take_changes());
                 journal.append(events, now_ms);
+                journal.leave_room(queue.bytes());
             }
             _ = sweep.tick() => {
                 let mut state = lock(state);

@@ -486,7 +486,7 @@ fn probe() -> Pipeline {
 }
 
 fn add_event(commands: &mut Pipeline, stream: &str, event: &Event) {
-    let mut command = redis::Cmd::with_capacity(entry::ARGUMENTS + 3, event.size() + 128);
+    let mut command = redis::Cmd::with_capacity(entry::ARGUMENTS + 3, event.text_bytes() + 256);
     command.arg("XADD").arg(stream).arg(entry::id(event.number));
     entry::write(event, &mut command);
     commands.add_command(command).ignore();

@@ -22,6 +22,9 @@ pub(super) struct ReaderKey(u64);
 /// The log has at least so many events before it looks for those that nobody needs.
 const TRIM_FROM: usize = 256;
 
+/// Events in memory give up room for others, down to this part of the limit.
+const KEPT_AT_LEAST: usize = 4;
+
 /// Whether a reader is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -101,6 +104,8 @@ pub(super) struct Log {
     events: VecDeque<Arc<Event>>,
     bytes: usize,
     limit: usize,
+    /// Bytes that something else takes of the same limit.
+    taken_elsewhere: usize,
     /// The highest number that readers may see.
     last: u64,
     /// The number of the next new event.
@@ -128,6 +133,7 @@ impl Log {
             events: VecDeque::new(),
             bytes: 0,
             limit,
+            taken_elsewhere: 0,
             last: 0,
             next: 1,
             committed: 0,
@@ -198,10 +204,26 @@ impl Log {
 
     fn push(&mut self, event: Event) {
         self.tell_readers(&event);
-        self.bytes += event.size();
+        self.bytes += event.memory_bytes();
         self.events.push_back(Arc::new(event));
         if self.events.len() >= self.trim_at {
             self.trim();
+        }
+        self.keep_within_limit();
+    }
+
+    /// So many bytes of the limit are taken by what will become events. What Redis has makes room for it, but for a part of the
+    /// limit: hooks that keep up should find their events in memory.
+    pub(super) fn leave_room(&mut self, bytes: usize) {
+        self.taken_elsewhere = bytes;
+        self.keep_within_limit();
+    }
+
+    fn keep_within_limit(&mut self) {
+        let room = self.limit.saturating_sub(self.taken_elsewhere).max(self.limit / KEPT_AT_LEAST);
+        let is_stored = |log: &Self| log.events.front().is_some_and(|oldest| oldest.number <= log.committed);
+        while self.bytes > room && is_stored(self) {
+            self.forget_oldest();
         }
         while self.bytes > self.limit && self.forget_oldest() {}
     }
@@ -264,7 +286,7 @@ impl Log {
 
     fn forget_oldest(&mut self) -> bool {
         let Some(oldest) = self.events.pop_front() else { return false };
-        self.bytes -= oldest.size();
+        self.bytes -= oldest.memory_bytes();
         self.forgotten = oldest.number;
         self.never_stored += u64::from(oldest.number > self.committed);
         true
@@ -413,7 +435,7 @@ impl Log {
         let mut bytes = 0;
         for event in self.events.range(self.place_after(self.committed)..).take(most) {
             news.events.push(Arc::clone(event));
-            bytes += event.size();
+            bytes += event.text_bytes();
             if bytes > most_bytes {
                 break;
             }

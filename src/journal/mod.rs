@@ -5,7 +5,8 @@
 //! groups: events into one stream, the readers' [`cursor`]s beside it. So readers go on where they were after a restart.
 //!
 //! Memory keeps what the slowest reader is not done with and what Redis does not have, but never more bytes than its
-//! limit: then the oldest events go, and who still needs them reads them off the stream.
+//! limit, of which messages that wait to be mapped take their part: then the oldest events go, and who still needs them reads
+//! them off the stream.
 
 mod committer;
 pub mod cursor;
@@ -117,6 +118,11 @@ impl Journal {
     /// Appends events in order, accepted at `now_ms` (ms since 1970), and wakes the readers who want one.
     pub fn append(&self, events: Vec<MappedEvent>, now_ms: u64) {
         self.append_for(None, events, now_ms);
+    }
+
+    /// Says how many bytes are taken by what waits to become events: so many fewer of events are kept in memory.
+    pub fn leave_room(&self, bytes: usize) {
+        self.log().leave_room(bytes);
     }
 
     /// Appends events for one hook alone, whatever its filters say.
@@ -394,7 +400,7 @@ pub(crate) mod fuzzing {
 
     /// As the entry with this id.
     pub(crate) fn read(id: &str, fields: HashMap<String, String>) {
-        let _ = entry::read(id, fields).map(|event| (event.size(), event.json(true).is_some()));
+        let _ = entry::read(id, fields).map(|event| (event.memory_bytes(), event.json(true).is_some()));
     }
 }
 

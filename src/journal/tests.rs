@@ -103,6 +103,27 @@ async fn keeps_what_the_slowest_reader_or_redis_needs_and_no_more() {
 }
 
 #[tokio::test]
+async fn makes_room_for_what_waits_to_be_mapped_out_of_what_redis_has() {
+    let journal = journal(100_000);
+    let _reader = journal.reader_of(None, false);
+    let text = "x".repeat(1000);
+    let held = || journal.size().1;
+    let append = |events| (0..events).for_each(|_| journal.append(vec![event("a", &text)], 0));
+    append(45);
+    let all = held();
+    journal.leave_room(1 << 30);
+    assert_eq!(held(), all, "Redis has nothing of it yet");
+    journal.commit();
+    journal.leave_room(60_000);
+    assert!((37_000..=40_000).contains(&held()), "{}", held());
+    journal.leave_room(1 << 30);
+    assert!((22_000..=25_000).contains(&held()), "{}", held());
+    journal.leave_room(0);
+    append(50);
+    assert!(held() > 60_000, "{}", held());
+}
+
+#[tokio::test]
 async fn a_reader_to_whom_nothing_happens_holds_nothing_back() {
     let journal = journal(1 << 30);
     let _idle = journal.reader_of(Some("b"), false);
