@@ -11,6 +11,7 @@ mod events;
 mod generated;
 mod links;
 mod monitoring;
+mod tables;
 
 use std::fs;
 use std::path::Path;
