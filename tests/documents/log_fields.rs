@@ -88,6 +88,26 @@ fn every_field_of_the_log_is_explained() {
     assert!(gone.is_empty(), "in docs/operations.md, Log fields, and in no line of the log: {gone:?}");
 }
 
+/// All that the program can say.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { sources(&path) } else { read(&path) }).collect()
+}
+
+#[test]
+fn the_messages_worth_an_alert_exist() {
+    let document = read("docs/operations.md");
+    let (_, section) = document.split_once("### Messages worth an alert\n").unwrap();
+    let section = section.split("\n#").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `message`"));
+    let begins = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let begins: Vec<&str> = begins.collect();
+    assert!(begins.len() > 5, "{begins:?}");
+    let sources = sources(&project().join("src"));
+    let unknown: Vec<_> = begins.iter().filter(|begin| !sources.contains(&format!("\"{begin}"))).collect();
+    assert!(unknown.is_empty(), "no line of the log begins with {unknown:?}");
+}
+
 #[test]
 fn fields_are_found_in_every_form() {
     let source = r#"
