@@ -10,7 +10,10 @@ mod configuration;
 mod events;
 mod generated;
 mod links;
+mod log_fields;
 mod monitoring;
+mod tables;
+mod worked;
 
 use std::fs;
 use std::path::Path;

@@ -18,11 +18,9 @@ fn block(language: &str) -> &'static str {
     rest.split("```").next().unwrap()
 }
 
-/// What a client of the document prints, talking to a daemon of its own; `None` where its language is missing.
-async fn printed(language: &str, program: &str, file: &str) -> Option<String> {
+/// What a client of the document prints, talking to that daemon; `None` where its language is missing.
+async fn printed(daemon: &Daemon, language: &str, program: &str, file: &str) -> Option<String> {
     let program = interpreter(program)?;
-    let redis = Redis::start().await;
-    let daemon = Daemon::on(&redis).start().await;
     let (host, port) = daemon.address();
     let mut text = block(language).to_owned();
     for (documented, here) in [
@@ -43,9 +41,17 @@ async fn printed(language: &str, program: &str, file: &str) -> Option<String> {
 }
 
 async fn prints_what_the_document_says(language: &str, program: &str, file: &str) {
-    if let Some(printed) = printed(language, program, file).await {
-        assert_eq!(printed, block("xml"));
-    }
+    let redis = Redis::start().await;
+    let daemon = Daemon::on(&redis).start().await;
+    let Some(first) = printed(&daemon, language, program, file).await else { return };
+    assert_eq!(first, block("xml"));
+    // Hooks of others are left alone.
+    let other = daemon.create("https://other.example.org/events", &[]).await;
+    let again = printed(&daemon, language, program, file).await.unwrap();
+    let created = again.lines().next().unwrap();
+    assert!(created.contains("<hookID>3</hookID>"), "{created}");
+    assert!(again.ends_with("<removed>true</removed></response>\n"), "{again}");
+    assert_eq!(daemon.ids().await, [other]);
 }
 
 #[tokio::test]

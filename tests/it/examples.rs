@@ -1,6 +1,5 @@
 //! The receivers in `examples/receivers`, each against the running daemon.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
@@ -148,18 +147,22 @@ impl Example {
     }
 
     async fn post_with(&self, checksum: &str, headers: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let request = format!(
-            "POST /events?course=7&checksum={checksum} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-             {headers}content-type: application/x-www-form-urlencoded\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+        post_to(self.port, checksum, headers, body).await
     }
+}
+
+async fn post_to(port: u16, checksum: &str, headers: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!(
+        "POST /events?course=7&checksum={checksum} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         {headers}content-type: application/x-www-form-urlencoded\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
 /// A receiver takes what is genuine, once each, also when it was away or was killed.
@@ -277,8 +280,56 @@ async fn takes_checksums_and_tokens(example: &Example, all: &[&str]) {
     }
 }
 
+/// Without a secret, or with a text that is none, a receiver says so; most of them do not even start.
+async fn starts_only_with_a_secret(start: Start) {
+    let unset = "WEBHOOK_SECRET is not set: `bbb-webhooks hooks secret ID` prints it.";
+    let wrong = "WEBHOOK_SECRET is not a secret that `bbb-webhooks hooks secret` prints";
+    let right = secret();
+    for (variables, sentence) in [
+        (vec![], unset),
+        (vec![("WEBHOOK_SECRET", " "), ("SHARED_SECRET", ""), ("CALLBACK_URL", "http://127.0.0.1/")], unset),
+        (vec![("SHARED_SECRET", SECRET)], unset),
+        (
+            vec![("WEBHOOK_SECRET", "whsec_..."), ("SHARED_SECRET", SECRET), ("CALLBACK_URL", "http://127.0.0.1/")],
+            wrong,
+        ),
+        (vec![("WEBHOOK_SECRET", "whsec_")], wrong),
+        (vec![("WEBHOOK_SECRET", "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVlc=")], wrong), // 23 bytes
+        (vec![("WEBHOOK_SECRET", &format!("{right} whsec_..."))], wrong),
+        (vec![("WEBHOOK_SECRET", SECRET)], wrong),
+    ] {
+        let (port, folder) = (free_port(), TempDir::new().unwrap());
+        let Some(mut command) = start(port) else { return };
+        let file = folder.path().join("events.jsonl");
+        command.envs(variables).env("EVENTS_FILE", &file).env("PORT", port.to_string()).current_dir(folder.path());
+        let running = Following::start(command);
+        if std::ptr::fn_addr_eq(start, php as Start) {
+            until("it listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
+            assert_eq!(post_to(port, "", "", "event=%5B%5D").await, "500");
+        }
+        running.says(sentence).await;
+        assert!(!file.exists());
+    }
+}
+
+#[tokio::test]
+async fn in_php_the_file_of_events_has_no_place_by_default() {
+    let (port, folder) = (free_port(), TempDir::new().unwrap());
+    let Some(mut command) = php(port) else { return };
+    command.env("WEBHOOK_SECRET", secret()).current_dir(folder.path());
+    let running = Following::start(command);
+    until("it listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
+    assert_eq!(post_to(port, "", "", "event=%5B%5D").await, "500");
+    running.says("EVENTS_FILE is not set").await;
+}
+
 macro_rules! receivers {
-    ($($name:ident, $with_checksum:ident, $with_token:ident, $start:ident;)*) => { $(
+    ($($name:ident, $with_checksum:ident, $with_token:ident, $only_with_a_secret:ident, $start:ident;)*) => { $(
+        #[tokio::test]
+        async fn $only_with_a_secret() {
+            starts_only_with_a_secret($start).await;
+        }
+
         #[tokio::test]
         async fn $name() {
             keeps_each_event_once($start, Signed::InHeaders).await;
@@ -297,28 +348,12 @@ macro_rules! receivers {
 }
 
 receivers! {
-    the_receiver_in_python_keeps_each_event_once, in_python_by_its_checksum_too, in_python_by_its_token_too, python;
-    the_receiver_in_php_keeps_each_event_once, in_php_by_its_checksum_too, in_php_by_its_token_too, php;
-    the_receiver_in_node_keeps_each_event_once, in_node_by_its_checksum_too, in_node_by_its_token_too, node;
-    the_receiver_in_rust_keeps_each_event_once, in_rust_by_its_checksum_too, in_rust_by_its_token_too, rust;
-}
-
-#[test]
-fn the_documentation_shows_how_the_receivers_verify() {
-    let read = |path: &str| std::fs::read_to_string(project().join(path)).unwrap();
-    let document = read("docs/callbacks.md");
-    for (language, receiver) in [
-        ("python", "python/receiver.py"),
-        ("php", "php/receiver.php"),
-        ("js", "node/receiver.mjs"),
-        ("rust", "rust/main.rs"),
-    ] {
-        let source = read(Path::new("examples/receivers").join(receiver).to_str().unwrap());
-        let fence = format!("```{language}\n");
-        let shown: Vec<_> = document.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
-        assert_eq!(shown.len(), 2, "docs/callbacks.md has both ways in {language}");
-        for shown in shown {
-            assert!(source.contains(shown), "docs/callbacks.md and examples/receivers/{receiver} differ: {shown}");
-        }
-    }
+    the_receiver_in_python_keeps_each_event_once, in_python_by_its_checksum_too, in_python_by_its_token_too,
+        in_python_only_with_a_secret, python;
+    the_receiver_in_php_keeps_each_event_once, in_php_by_its_checksum_too, in_php_by_its_token_too,
+        in_php_only_with_a_secret, php;
+    the_receiver_in_node_keeps_each_event_once, in_node_by_its_checksum_too, in_node_by_its_token_too,
+        in_node_only_with_a_secret, node;
+    the_receiver_in_rust_keeps_each_event_once, in_rust_by_its_checksum_too, in_rust_by_its_token_too,
+        in_rust_only_with_a_secret, rust;
 }

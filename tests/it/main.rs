@@ -47,5 +47,6 @@ mod stored;
 mod suspending;
 mod systemd;
 mod tls;
+mod verifying;
 mod wrong_checksums;
 mod xapi;

@@ -18,7 +18,6 @@ import { createServer } from 'node:http';
 
 const { SHARED_SECRET, CALLBACK_URL, EVENTS_FILE = 'events.jsonl', PORT = '8080' } = process.env;
 const WEBHOOK_SECRETS = (process.env.WEBHOOK_SECRET ?? '').split(/\s+/).filter(Boolean);
-if (WEBHOOK_SECRETS.length === 0 && !(SHARED_SECRET && CALLBACK_URL)) throw new Error('WEBHOOK_SECRET has to be set');
 const LONGEST_BODY = 16 * 1024 * 1024;
 
 function same(one, other) {
@@ -26,18 +25,25 @@ function same(one, other) {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-// Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers.
+// The key in a hook's secret. Undefined if there is none, or a short one: Standard Webhooks asks for 24 bytes.
+function keyOf(secret) {
+  const [, text = ''] = /^(?:whsec_)?([A-Za-z0-9+/]+={0,2})$/.exec(secret) ?? [];
+  const key = Buffer.from(text, 'base64');
+  return key.length >= 24 ? key : undefined;
+}
+
+// Whether a callback comes from someone who knows one of the hook's secrets, and was sent just now: by its headers.
 function isSigned(id, timestamp, signatures, body, secrets, now) {
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now - Number(timestamp)) > 300) return false;
-  return secrets.some((secret) => {
-    const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
+  return secrets.map(keyOf).filter(Boolean).some((key) => {
     const expected = `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
     return signatures.split(' ').some((signature) => same(expected, signature));
   });
 }
 
-// Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token.
+// Whether a callback comes from someone who knows the secret: by its checksum, or by its Bearer token.
 function isGenuine(callbackUrl, body, checksum, authorization, secret) {
+  if (!secret) return false;
   const algorithm = { 40: 'sha1', 64: 'sha256', 96: 'sha384', 128: 'sha512' }[checksum.length];
   if (algorithm) {
     return same(createHash(algorithm).update(callbackUrl).update(body).update(secret).digest('hex'), checksum);
@@ -81,6 +87,16 @@ class Store {
   }
 }
 
+function refuse(why) {
+  console.error(why);
+  process.exit(1);
+}
+
+// Nobody may receive without a secret.
+if (WEBHOOK_SECRETS.length === 0 && !(SHARED_SECRET && CALLBACK_URL)) {
+  refuse('WEBHOOK_SECRET is not set: `bbb-webhooks hooks secret ID` prints it. (Or set SHARED_SECRET and CALLBACK_URL.)');
+}
+if (!WEBHOOK_SECRETS.every(keyOf)) refuse('WEBHOOK_SECRET is not a secret that `bbb-webhooks hooks secret` prints');
 const store = new Store(EVENTS_FILE);
 
 function comesFromTheServer({ headers, url }, body) {

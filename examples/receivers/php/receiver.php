@@ -1,28 +1,40 @@
 <?php
 // Receives BigBlueButton's webhooks: verifies them, drops what came twice, stores the rest, and only then answers 200.
 //
-//     WEBHOOK_SECRET=whsec_... php -S 127.0.0.1:8080 receiver.php
+//     WEBHOOK_SECRET=whsec_... EVENTS_FILE=/srv/bbb/events.jsonl php -S 127.0.0.1:8080 receiver.php
 //
 // WEBHOOK_SECRET  the hook's secret (bbb-webhooks hooks secret ID); several, with blanks between them, while it changes
-// EVENTS_FILE     where events are stored, one JSON object a line (events.jsonl)
+// EVENTS_FILE     where events are stored, one JSON object a line: no file that the web server would hand out
 //
 // From servers that send no signature in the headers, without WEBHOOK_SECRET:
 //
 // SHARED_SECRET   the server's secret (bbb-conf --secret)
 // CALLBACK_URL    the URL as it was given to hooks/create, byte for byte: it is part of what is signed
 //
-// Under PHP-FPM or Apache it is the same. With Bearer tokens, let Apache pass the header on: CGIPassAuth On
+// PHP-FPM does not see the environment that it was started with. Set the variables in its pool, with the quotes:
+//
+//     env[WEBHOOK_SECRET] = "whsec_..."
+//
+// With PHP in Apache, it is SetEnv. With Bearer tokens, Apache has to pass the header on: CGIPassAuth On
+//
+// Without a secret, or with one that is none, every callback is answered with 500, and PHP's error log says why.
 
 declare(strict_types=1);
 
-/** Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers. */
+/** The key in a hook's secret. Null if there is none, or a short one: Standard Webhooks asks for 24 bytes. */
+function key_of(string $secret): ?string
+{
+    $key = base64_decode(preg_replace('/^whsec_/', '', $secret), true);
+    return $key !== false && strlen($key) >= 24 ? $key : null;
+}
+
+/** Whether a callback comes from someone who knows one of the hook's secrets, and was sent just now: by its headers. */
 function is_signed(string $id, string $timestamp, string $signatures, string $body, array $secrets, int $now): bool
 {
     if (preg_match('/^\d{1,12}$/D', $timestamp) !== 1 || abs($now - (int) $timestamp) > 300) {
         return false;
     }
-    foreach ($secrets as $secret) {
-        $key = base64_decode(preg_replace('/^whsec_/', '', $secret));
+    foreach (array_filter(array_map('key_of', $secrets)) as $key) {
         $expected = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
         foreach (explode(' ', $signatures) as $signature) {
             if (hash_equals($expected, $signature)) {
@@ -33,9 +45,12 @@ function is_signed(string $id, string $timestamp, string $signatures, string $bo
     return false;
 }
 
-/** Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token. */
+/** Whether a callback comes from someone who knows the secret: by its checksum, or by its Bearer token. */
 function is_genuine(string $callback_url, string $body, string $checksum, string $authorization, string $secret): bool
 {
+    if ($secret === '') {
+        return false;
+    }
     $algorithm = [40 => 'sha1', 64 => 'sha256', 96 => 'sha384', 128 => 'sha512'][strlen($checksum)] ?? null;
     if ($algorithm !== null) {
         return hash_equals(hash($algorithm, $callback_url . $body . $secret), $checksum);
@@ -73,16 +88,41 @@ function store(string $path, array $events): void
     fclose($file);
 }
 
+function setting(string $name): string
+{
+    return getenv($name) ?: '';
+}
+
+function webhook_secrets(): array
+{
+    return preg_split('/\s+/', setting('WEBHOOK_SECRET'), -1, PREG_SPLIT_NO_EMPTY);
+}
+
+/** Why nothing can be received; null if it can. */
+function obstacle(): ?string
+{
+    $secrets = webhook_secrets();
+    return match (true) {
+        // Nobody may receive without a secret.
+        !$secrets && !(setting('SHARED_SECRET') && setting('CALLBACK_URL')) =>
+            'WEBHOOK_SECRET is not set: `bbb-webhooks hooks secret ID` prints it. (Or set SHARED_SECRET and CALLBACK_URL.)',
+        in_array(null, array_map('key_of', $secrets), true) =>
+            'WEBHOOK_SECRET is not a secret that `bbb-webhooks hooks secret` prints',
+        setting('EVENTS_FILE') === '' => 'EVENTS_FILE is not set: a file outside of what the web server hands out',
+        default => null,
+    };
+}
+
 function comes_from_the_server(string $body): bool
 {
     $header = fn (string $name): string => $_SERVER["HTTP_$name"] ?? '';
-    if ($secrets = getenv('WEBHOOK_SECRET')) {
+    if ($secrets = webhook_secrets()) {
         [$id, $timestamp, $signatures] = array_map($header, ['WEBHOOK_ID', 'WEBHOOK_TIMESTAMP', 'WEBHOOK_SIGNATURE']);
-        return is_signed($id, $timestamp, $signatures, $body, preg_split('/\s+/', trim($secrets)), time());
+        return is_signed($id, $timestamp, $signatures, $body, $secrets, time());
     }
     $checksum = $_GET['checksum'] ?? '';
     return is_string($checksum)
-        && is_genuine(getenv('CALLBACK_URL'), $body, $checksum, $header('AUTHORIZATION'), getenv('SHARED_SECRET'));
+        && is_genuine(setting('CALLBACK_URL'), $body, $checksum, $header('AUTHORIZATION'), setting('SHARED_SECRET'));
 }
 
 /** The status to answer with. */
@@ -98,14 +138,15 @@ function receive(): int
     if (!is_array($events)) {
         return 400;
     }
-    store(getenv('EVENTS_FILE') ?: 'events.jsonl', $events);
+    store(setting('EVENTS_FILE'), $events);
     return 200;
 }
 
 try {
-    // Nobody may receive without a secret.
-    $has_secret = getenv('WEBHOOK_SECRET') || getenv('SHARED_SECRET') && getenv('CALLBACK_URL');
-    http_response_code($has_secret ? receive() : 500);
+    if ($obstacle = obstacle()) {
+        throw new RuntimeException($obstacle);
+    }
+    http_response_code(receive());
 } catch (Throwable $error) {
     error_log($error->getMessage());
     http_response_code(500);

@@ -25,19 +25,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 WEBHOOK_SECRETS = os.environ.get("WEBHOOK_SECRET", "").split()
-# Nobody may receive without a secret.
-SECRET = None if WEBHOOK_SECRETS else os.environ["SHARED_SECRET"]
-CALLBACK_URL = None if WEBHOOK_SECRETS else os.environ["CALLBACK_URL"]
+SECRET = os.environ.get("SHARED_SECRET", "")
+CALLBACK_URL = os.environ.get("CALLBACK_URL", "")
 LONGEST_BODY = 16 * 1024 * 1024
 
 
+def key_of(secret: str) -> bytes:
+    """The key in a hook's secret. Empty if there is none, or a short one: Standard Webhooks asks for 24 bytes."""
+    try:
+        key = base64.b64decode(secret.replace("whsec_", "", 1), validate=True)
+    except ValueError:
+        return b""
+    return key if len(key) >= 24 else b""
+
+
 def is_signed(webhook_id: str, timestamp: str, signatures: str, body: bytes, secrets: list, now: float) -> bool:
-    """Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers."""
+    """Whether a callback comes from someone who knows one of the hook's secrets, and was sent just now: by its headers."""
     if not timestamp.isdecimal() or len(timestamp) > 12 or abs(now - int(timestamp)) > 300:
         return False
     signed = f"{webhook_id}.{timestamp}.".encode() + body
-    for secret in secrets:
-        key = base64.b64decode(secret.replace("whsec_", "", 1))
+    for key in filter(None, map(key_of, secrets)):
         expected = b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
         if any(hmac.compare_digest(expected, signature.encode()) for signature in signatures.split(" ")):
             return True
@@ -45,7 +52,9 @@ def is_signed(webhook_id: str, timestamp: str, signatures: str, body: bytes, sec
 
 
 def is_genuine(callback_url: str, body: bytes, checksum: str, authorization: str, secret: str) -> bool:
-    """Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token."""
+    """Whether a callback comes from someone who knows the secret: by its checksum, or by its Bearer token."""
+    if not secret:
+        return False
     algorithm = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}.get(len(checksum))
     if algorithm:
         expected = hashlib.new(algorithm, callback_url.encode() + body + secret.encode()).hexdigest()
@@ -84,6 +93,11 @@ class Store:
             self.keys.update(new)
 
 
+# Nobody may receive without a secret.
+if not WEBHOOK_SECRETS and not (SECRET and CALLBACK_URL):
+    sys.exit("WEBHOOK_SECRET is not set: `bbb-webhooks hooks secret ID` prints it. (Or set SHARED_SECRET and CALLBACK_URL.)")
+if not all(map(key_of, WEBHOOK_SECRETS)):
+    sys.exit("WEBHOOK_SECRET is not a secret that `bbb-webhooks hooks secret` prints")
 STORE = Store(os.environ.get("EVENTS_FILE", "events.jsonl"))
 
 

@@ -25,7 +25,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::UNIX_EPOCH;
 
-use anyhow::Context;
+use anyhow::ensure;
 use axum::Router;
 use axum::extract::Request;
 use axum::extract::State;
@@ -52,24 +52,32 @@ use url::form_urlencoded;
 
 const LONGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// Whether a callback comes from who knows one of the hook's secrets, and was sent just now: by its headers.
+/// The key in a hook's secret. None if there is none, or a short one: Standard Webhooks asks for 24 bytes.
+fn key_of(secret: &str) -> Option<Vec<u8>> {
+    let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?;
+    (key.len() >= 24).then_some(key)
+}
+
+/// Whether a callback comes from someone who knows one of the hook's secrets, and was sent just now: by its headers.
 fn is_signed(id: &str, timestamp: &str, signatures: &str, body: &[u8], secrets: &[String], now: u64) -> bool {
     if !timestamp.parse().is_ok_and(|timestamp: u64| timestamp.abs_diff(now) <= 300) {
         return false;
     }
-    secrets.iter().any(|secret| {
-        let key = BASE64_STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap_or_default();
+    secrets.iter().filter_map(|secret| key_of(secret)).any(|key| {
         let Ok(hmac) = Hmac::<Sha256>::new_from_slice(&key) else { return false };
         let signed = hmac.chain_update(format!("{id}.{timestamp}.")).chain_update(body).finalize();
         let expected = format!("v1,{}", BASE64_STANDARD.encode(signed.into_bytes()));
-        !key.is_empty() && signatures.split(' ').any(|given| given.as_bytes().ct_eq(expected.as_bytes()).into())
+        signatures.split(' ').any(|given| given.as_bytes().ct_eq(expected.as_bytes()).into())
     })
 }
 
-/// Whether a callback comes from who knows the secret: by its checksum, or by its Bearer token.
+/// Whether a callback comes from someone who knows the secret: by its checksum, or by its Bearer token.
 fn is_genuine(callback_url: &str, body: &[u8], checksum: &str, authorization: &str, secret: &str) -> bool {
     fn hash<D: Digest>(parts: [&[u8]; 3]) -> String {
         hex::encode(parts.into_iter().fold(D::new(), D::chain_update).finalize())
+    }
+    if secret.is_empty() {
+        return false;
     }
     let signed = [callback_url.as_bytes(), body, secret.as_bytes()];
     let expected = match checksum.len() {
@@ -131,14 +139,20 @@ enum Secrets {
 
 impl Secrets {
     fn of_environment() -> anyhow::Result<Self> {
-        let of_hook = var("WEBHOOK_SECRET").unwrap_or_default();
-        Ok(match of_hook.trim() {
-            "" => Self::Server {
-                secret: var("SHARED_SECRET").context("WEBHOOK_SECRET, or else SHARED_SECRET")?,
-                callback_url: var("CALLBACK_URL").context("CALLBACK_URL")?,
-            },
-            secrets => Self::Hook(secrets.split_whitespace().map(str::to_owned).collect()),
-        })
+        let [of_hook, secret, callback_url] =
+            ["WEBHOOK_SECRET", "SHARED_SECRET", "CALLBACK_URL"].map(|name| var(name).unwrap_or_default());
+        let of_hook: Vec<_> = of_hook.split_whitespace().map(str::to_owned).collect();
+        if !of_hook.is_empty() {
+            let usable = of_hook.iter().all(|secret| key_of(secret).is_some());
+            ensure!(usable, "WEBHOOK_SECRET is not a secret that `bbb-webhooks hooks secret` prints");
+            return Ok(Self::Hook(of_hook));
+        }
+        // Nobody may receive without a secret.
+        ensure!(
+            !secret.is_empty() && !callback_url.is_empty(),
+            "WEBHOOK_SECRET is not set: `bbb-webhooks hooks secret ID` prints it. (Or set SHARED_SECRET and CALLBACK_URL.)"
+        );
+        Ok(Self::Server { secret, callback_url })
     }
 
     fn have_signed(&self, head: &Parts, body: &[u8]) -> bool {
