@@ -59,8 +59,9 @@ Exit status: 0 if all is well, 1 if a check failed, 78 if the configuration cann
     Hooks(Hooks),
     /// Show what is stuck, and why: one screen of Redis, the subscription, the journal, and each hook.
     #[command(after_help = "\
-Exit status: 0 if all is well, 1 if something needs a person: the daemon or Redis is not there, a hook is suspended or has
-waited for more than five minutes, or events are parked.")]
+Exit status: 0 if all is well, 1 if something needs a person: the daemon or Redis is not there, or another daemon works with
+it; a hook is suspended, is about to be removed, or has waited for more than five minutes; events are parked; since the start
+of the daemon events or messages were lost, or hooks removed.")]
     Status(Status),
     /// Follow what BigBlueButton publishes, until Ctrl-C.
     ///
