@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::commands::client::Client;
+use crate::commands::reason;
 use crate::commands::say;
 use crate::commands::table;
 use crate::commands::told_to_stop;
@@ -37,7 +38,7 @@ pub async fn status(config: &Config, asked: &cli::Status) -> anyhow::Result<Outc
         loop {
             let screen = match client.status().await {
                 Ok(status) => screen(&status),
-                Err(error) => format!("{error:#}\n"),
+                Err(error) => format!("{}\n", reason(&error)),
             };
             if !say(&format!("{CLEAR}{screen}")) {
                 return Ok(String::new().into());
