@@ -164,12 +164,12 @@ async fn a_test_event_goes_straight_to_the_receiver_signed() {
 #[tokio::test]
 async fn a_test_says_what_to_make_of_a_bad_answer() {
     let receiver = Receiver::start().await;
-    let setup = Daemon::without_redis().env("REQUEST_TIMEOUT", "300").env("BEARER_AUTH", "true");
+    let setup = Daemon::without_redis().env("REQUEST_TIMEOUT", "2000").env("BEARER_AUTH", "true");
     for (path, reply, code, hint) in [
         ("/denies", Reply::status(401), 0, "denied"),
         ("/refuses", Reply::status(403), 1, "checksum"),
         ("/moved", Reply::redirect(302, "/denies"), 1, "Register the URL"),
-        ("/hangs", Reply::hang(), 1, "300 ms"),
+        ("/hangs", Reply::hang(), 1, "2000 ms"),
         ("/fails", Reply::status(500), 1, "its own log"),
     ] {
         receiver.answer(path, [reply]);

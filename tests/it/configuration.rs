@@ -63,7 +63,7 @@ async fn without_a_secret_it_says_where_it_looked() {
 async fn who_may_not_read_the_settings_is_told_who_may() {
     let setup = Daemon::without_redis().file("local.yml", "bbb:\n  apiPath: /x\n");
     let file = setup.folder().join("local.yml");
-    std::fs::set_permissions(&file, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
     for (arguments, by_hand) in [(&["hooks", "list"][..], true), (&["check"], true), (&["serve"], false)] {
         let mut program = setup.program(arguments);
         if rustix::process::geteuid().is_root() {
