@@ -103,11 +103,8 @@ pub fn configuration(data: &[u8]) {
         b"NODE_CONFIG" => environment.push(("NODE_CONFIG".to_owned(), text.trim().to_owned())),
         name => environment.push((String::from_utf8_lossy(name).into_owned(), text.trim().to_owned())),
     }
-    let sources = Sources {
-        folders: vec![folder.clone()],
-        environment: environment.into_iter().collect(),
-        properties: Vec::new(),
-    };
+    let sources =
+        Sources { folders: vec![folder.clone()], environment: environment.into_iter().collect(), ..Sources::default() };
     if let Ok((loaded, explained)) = config::load_explained(&sources) {
         let _ = Mapper::new(&loaded.config.events);
         let _ = Policy::of_callbacks(&loaded.config);

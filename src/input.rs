@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -321,7 +322,7 @@ impl Input {
         let size = u32::try_from(payload.len().max(1)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(size) else {
             if self.dropped == 0 {
-                warn!("Messages come faster than they can be mapped: the newest are dropped");
+                error!("Messages come faster than they can be mapped: the newest are dropped");
             }
             self.dropped += 1;
             self.intake.dropped.one_more();

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
                 ExitCode::from(BAD_CONFIGURATION)
             }
             Err(error) => {
-                eprintln!("bbb-webhooks: {error:#}");
+                eprintln!("bbb-webhooks: {}", commands::reason(&error));
                 ExitCode::FAILURE
             }
         },
@@ -50,14 +50,18 @@ fn main() -> ExitCode {
 }
 
 fn carry_out(command: Command) -> anyhow::Result<Outcome> {
-    let sources = Sources::of_process();
-    let load = || config::load(&sources).map(|loaded| loaded.config);
+    let sources = Sources { by_hand: command != Command::Serve, ..Sources::of_process() };
+    let load = || with_any_domain(&sources);
     let no_text = |()| String::new().into();
     match command {
         Command::Serve => serve(&sources).map(no_text),
         Command::Check(asked) => check(&sources, &asked),
         Command::Hooks(cli::Hooks { what: HooksCommand::Secret(asked) }) => {
-            Ok(commands::secret_of_hook(&with_any_domain(&sources)?, &asked))
+            Ok(commands::secret_of_hook(&load()?, &asked))
+        }
+        // A callback names the domain.
+        Command::Hooks(asked @ cli::Hooks { what: HooksCommand::Test(_) }) => {
+            run(commands::hooks(&config::load(&sources)?.config, &asked))
         }
         Command::Hooks(asked) => run(commands::hooks(&load()?, &asked)),
         Command::Status(asked) => run(commands::status(&load()?, &asked)),
@@ -66,7 +70,7 @@ fn carry_out(command: Command) -> anyhow::Result<Outcome> {
             run(commands::events(&load()?, &asked)).map(no_text)
         }
         Command::Receive(asked) => run(commands::receive(&load()?, &asked)).map(no_text),
-        Command::Sign(asked) => commands::sign(&with_any_domain(&sources)?, &asked),
+        Command::Sign(asked) => commands::sign(&load()?, &asked),
         Command::Replay(asked) => run(commands::replay(&load()?, &asked)).map(Outcome::from),
         Command::Parked(asked) => run(commands::parked(&load()?, &asked)).map(Outcome::from),
         Command::Completions(asked) => Ok(commands::completions(&asked).into()),

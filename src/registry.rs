@@ -92,6 +92,29 @@ pub enum Error {
     NotStored(#[from] NotStored),
 }
 
+/// Why a hook was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// No retry of an event helped.
+    Exhausted,
+    /// Its receiver did nothing but fail while it was suspended.
+    Suspended,
+}
+
+impl GivenUp {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Exhausted, Self::Suspended];
+
+    /// Its name for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// The hooks. Clones are the same registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -113,6 +136,8 @@ struct Shared {
     creating: StdMutex<Option<Arc<Hook>>>,
     /// The highest number given so far, for those who cannot wait for `last`.
     highest: AtomicU64,
+    /// How many hooks were given up, in the order of [`GivenUp::ALL`].
+    given_up: [AtomicU64; 2],
     changes: UnboundedSender<HookChange>,
 }
 
@@ -156,6 +181,7 @@ impl Registry {
             behind,
             creating: StdMutex::new(None),
             highest: AtomicU64::new(0),
+            given_up: Default::default(),
             journal,
             config: config.clone(),
             filters: Filters::new(filter(&config.get().hooks)),
@@ -323,7 +349,7 @@ impl Registry {
             self.while_known(&hook.id, || self.shared.behind.hook_stays(hook));
             return Err(error.into());
         }
-        self.give_up(&hook.id);
+        self.let_go(&hook.id);
         Ok(())
     }
 
@@ -376,10 +402,32 @@ impl Registry {
     }
 
     /// Removes a hook whose receiver is given up: at once in memory, in Redis as soon as it can be.
-    pub fn give_up(&self, id: &HookId) {
-        self.write().get_or_insert_default().remove(id);
+    pub fn give_up(&self, id: &HookId, why: GivenUp) {
+        if self.let_go(id) {
+            self.shared.given_up[why as usize].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Forgets a hook; gives whether there was one.
+    fn let_go(&self, id: &HookId) -> bool {
+        let known = self.write().get_or_insert_default().remove(id).is_some();
         self.leave_no_trace(id);
         self.tell(HookChange::Removed(id.clone()));
+        known
+    }
+
+    /// How many hooks were given up since the daemon started, and why.
+    #[must_use]
+    pub fn given_up(&self) -> [(GivenUp, u64); 2] {
+        GivenUp::ALL.map(|why| (why, self.shared.given_up[why as usize].load(Relaxed)))
+    }
+
+    /// How many events of each reader are parked, as Redis has it.
+    ///
+    /// # Errors
+    /// If Redis cannot be read.
+    pub async fn count_parked(&self, readers: &[HookId]) -> Result<Vec<u64>, Error> {
+        Ok(self.shared.store.count_parked(readers).await?)
     }
 
     /// Puts an event of a hook aside that its receiver refuses; `reason` says how, `now_ms` is ms since 1970.

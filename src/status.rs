@@ -20,6 +20,7 @@ use crate::event::HookId;
 use crate::hook::Hook;
 use crate::journal::Health;
 use crate::journal::Journal;
+use crate::registry::GivenUp;
 use crate::registry::Registry;
 use crate::xapi;
 use crate::xapi::Xapi;
@@ -51,6 +52,8 @@ pub struct ReaderStatus {
     pub calls: Calls,
     /// When the oldest event that it is not done with was accepted, in ms since 1970.
     pub oldest_accepted_ms: Option<u64>,
+    /// Its events that are parked; none where Redis did not say in time.
+    pub parked: Option<u64>,
 }
 
 /// All there is to see.
@@ -68,6 +71,8 @@ pub struct Status {
     pub intake: Arc<Intake>,
     /// How often each call of the API was answered how.
     pub requests: BTreeMap<ApiRequest, u64>,
+    /// How many hooks were given up since the start, and why.
+    pub given_up: [(GivenUp, u64); 2],
     /// The hooks in the order created; empty until they are known.
     pub hooks: Vec<(Arc<Hook>, ReaderStatus)>,
     /// The xAPI output, and how many events had no Learning Record Store to go to.
@@ -77,27 +82,38 @@ pub struct Status {
 impl Observer {
     /// One look at everything.
     pub async fn look(&self) -> Status {
+        // First: once everything is read, the hooks that are asked for below are known.
+        let health = self.journal.health().borrow().clone();
         let mut readers: HashMap<_, _> =
             self.journal.books().into_iter().map(|(name, books)| (name, books.copy())).collect();
-        let stored = timeout(REDIS_PATIENCE, self.journal.stored()).await;
+        let names: Vec<_> = readers.keys().cloned().collect();
+        let (stored, parked) = tokio::join!(
+            timeout(REDIS_PATIENCE, self.journal.stored()),
+            timeout(REDIS_PATIENCE, self.registry.count_parked(&names)),
+        );
+        let parked: HashMap<_, _> =
+            names.into_iter().zip(parked.ok().and_then(Result::ok).unwrap_or_default()).collect();
         let mut hooks = Vec::new();
         for hook in self.registry.list(None).unwrap_or_default() {
             // A hook that is just coming or going has no books.
-            if let Some((account, calls)) = readers.remove(&hook.id) {
-                hooks.push((hook, self.reader(account, calls).await));
+            if let Some(copy) = readers.remove(&hook.id) {
+                let parked = parked.get(&hook.id).copied();
+                hooks.push((hook, self.reader(copy, parked).await));
             }
         }
-        let xapi = match (&self.xapi, readers.remove(&HookId::from(xapi::READER))) {
-            (Some(xapi), Some((account, calls))) => Some((self.reader(account, calls).await, xapi.without_lrs())),
+        let name = HookId::from(xapi::READER);
+        let xapi = match (&self.xapi, readers.remove(&name)) {
+            (Some(xapi), Some(copy)) => Some((self.reader(copy, parked.get(&name).copied()).await, xapi.without_lrs())),
             _ => None,
         };
         Status {
             now_ms: clock::unix_ms(),
-            health: self.journal.health().borrow().clone(),
+            health,
             memory: self.journal.size(),
             stored: stored.ok().and_then(Result::ok),
             intake: Arc::clone(&self.intake),
             requests: self.requests.counts(),
+            given_up: self.registry.given_up(),
             hooks,
             xapi,
         }
@@ -128,19 +144,21 @@ impl Observer {
         if !self.intake.is_subscribed() {
             text += "; not subscribed to BigBlueButton's events";
         }
-        if let Health::Degraded(why) = &*self.journal.health().borrow() {
-            text += &format!("; degraded: {why}");
+        match &*self.journal.health().borrow() {
+            Health::Good => {}
+            Health::Degraded(why) => text += &format!("; degraded: {why}"),
+            Health::Unread(why) => text += &format!("; not read from Redis yet: {why}"),
         }
         text
     }
 
-    async fn reader(&self, account: Account, calls: Calls) -> ReaderStatus {
+    async fn reader(&self, (account, calls): (Account, Calls), parked: Option<u64>) -> ReaderStatus {
         let oldest = match calls.oldest {
             Some(number) => timeout(REDIS_PATIENCE, self.journal.fetch(&[number])).await.ok().and_then(Result::ok),
             None => None,
         };
         let oldest_accepted_ms = oldest.and_then(|events| events.first().map(|event| event.accepted_ms));
-        ReaderStatus { account, calls, oldest_accepted_ms }
+        ReaderStatus { account, calls, oldest_accepted_ms, parked }
     }
 }
 
@@ -159,6 +177,8 @@ impl Status {
             json["id"] = hook.id.as_str().into();
             json["host"] = hook.host().into();
             json["permanent"] = hook.permanent.into();
+            // That the configuration names it may be newer than its last failure.
+            json["removedAt"] = reader.calls.removed_at_ms.filter(|_| !hook.permanent).into();
             json
         });
         let xapi = self.xapi.as_ref().map(|(reader, without_lrs)| {
@@ -168,7 +188,7 @@ impl Status {
         });
         let trouble = match &self.health {
             Health::Good => None,
-            Health::Degraded(why) => Some(why),
+            Health::Degraded(why) | Health::Unread(why) => Some(why),
         };
         let intake = &self.intake;
         json!({
@@ -176,6 +196,7 @@ impl Status {
             "at": self.now_ms,
             "subscribed": intake.is_subscribed(),
             "degraded": trouble,
+            "read": !matches!(self.health, Health::Unread(_)),
             "messages": {
                 "received": intake.received.get(),
                 "mapped": intake.mapped.get(),
@@ -186,6 +207,7 @@ impl Status {
             "meetings": intake.meetings.get(),
             "users": intake.users.get(),
             "journal": {"stored": self.stored, "inMemory": self.memory.0, "bytesInMemory": self.memory.1},
+            "removed": self.given_up.iter().map(|(why, hooks)| (why.name(), hooks)).collect::<BTreeMap<_, _>>(),
             "hooks": hooks.collect::<Vec<_>>(),
             "xapi": xapi,
         })
@@ -197,12 +219,15 @@ impl ReaderStatus {
         let (account, calls) = (&self.account, &self.calls);
         json!({
             "state": calls.standing.name(),
+            "failingSince": calls.failing_since_ms,
             "lag": self.lag(),
             "lagMs": self.lag_ms(now_ms),
             "inFlight": calls.in_flight,
             "delivered": account.delivered,
-            "parked": account.parked,
+            "parked": self.parked,
             "dropped": account.overflowed + account.redis_lost,
+            "overflowed": account.overflowed,
+            "redisLost": account.redis_lost,
             "lastAnswer": calls.last_answer.as_ref().map(|(at, answer)| json!({"at": at, "answer": answer})),
             "nextTry": calls.next_try_ms,
         })

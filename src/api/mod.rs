@@ -7,6 +7,7 @@ mod call;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod refusals;
+mod unknown;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -32,6 +33,7 @@ use url::Url;
 use crate::api::call::Signed;
 use crate::api::call::canonical;
 use crate::api::refusals::Refusals;
+use crate::api::unknown::UnknownEvents;
 use crate::api::xml::Answer;
 use crate::books::requests::ApiRequest;
 use crate::books::requests::ApiRequests;
@@ -59,6 +61,7 @@ struct Api {
     secrets: Arc<[Secret]>,
     checksum_algorithms: Arc<[Algorithm]>,
     refusals: Refusals,
+    unknown_events: UnknownEvents,
     /// Who must not be called.
     guard: Guard,
 }
@@ -75,6 +78,7 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         secrets,
         checksum_algorithms,
         refusals,
+        unknown_events: UnknownEvents::new(config),
         guard: Guard::new(Policy::of_callbacks(config)),
     };
     let api_path: Arc<str> = config.bbb.api_path.as_str().into();
@@ -128,7 +132,10 @@ async fn create(State(api): State<Api>, call: Signed) -> Result<Response, Failur
     may_be_called(&api.guard, &new.callback_url).await?;
     let created = api.registry.create(new, clock::unix_ms()).await;
     Ok(match created.map_err(|error| Failure::of(error, &Failure::CREATE))? {
-        Created::New(hook) => answer(&Answer::Created(&hook)),
+        Created::New(hook) => {
+            api.unknown_events.note(&hook);
+            answer(&Answer::Created(&hook))
+        }
         Created::Duplicate(hook) => answer(&Answer::Duplicate(&hook)),
     })
 }

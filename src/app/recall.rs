@@ -66,6 +66,7 @@ pub(super) struct Recalled {
 impl Recall {
     /// Reads from Redis what it remembers, however long that takes.
     pub(super) async fn run(mut self) -> (Committer, Recalled) {
+        self.journal.is_unread("it is being asked".to_owned());
         let mut wait = FIRST_WAIT;
         let mut said: Option<(Instant, String)> = None;
         let mut others_until = None;
@@ -75,6 +76,7 @@ impl Recall {
                 Ok(()) => break remembered.expect("a try that succeeds leaves what it found"),
                 Err(error) => error,
             };
+            self.journal.is_unread(error.to_string());
             self.looked.send_replace(true);
             let pause = if let Some(OpenError::Held { until, .. }) = error.downcast_ref() {
                 others_until = Some(*until);
@@ -108,6 +110,7 @@ impl Recall {
                 store.rewrite_records(commands, &xapi.everything());
             }
         }));
+        self.journal.is_read();
         self.looked.send_replace(true);
         (self.committer, Recalled { state, others_until })
     }

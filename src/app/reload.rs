@@ -24,6 +24,9 @@ pub(super) async fn reload(app: &App, sources: &Sources, logging: &Logging) {
     let Loaded { config, notices } = match config::load(sources) {
         Ok(loaded) => loaded,
         Err(error) => {
+            for notice in error.notices() {
+                warn!("{notice}");
+            }
             for problem in error.problems() {
                 error!(problem, "The configuration cannot be used; the daemon goes on with the one that it has");
             }

@@ -69,6 +69,10 @@ pub struct Calls {
     pub in_flight: usize,
     /// Whether they succeed.
     pub standing: Standing,
+    /// Since when they do nothing but fail, in ms since 1970.
+    pub failing_since_ms: Option<u64>,
+    /// About when no retry will be left and the hook is removed, if they go on to fail, in ms since 1970.
+    pub removed_at_ms: Option<u64>,
     /// The number of the oldest event that was taken from the journal and is not finished.
     pub oldest: Option<u64>,
     /// When the last attempt ended (ms since 1970), and how.

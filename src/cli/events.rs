@@ -38,7 +38,7 @@ pub struct Events {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Receive {
     /// The address to listen on; port 0 is any that is free.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = address)]
     pub listen: SocketAddr,
     /// The URL to register, if the daemon reaches this receiver under another than that of --listen.
     #[arg(long, value_name = "URL")]
@@ -55,6 +55,10 @@ pub struct Receive {
     /// Print each event whole, as JSON, one a line.
     #[arg(long)]
     pub json: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())
 }
 
 fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {

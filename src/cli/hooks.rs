@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::Subcommand;
+use uuid::Uuid;
 
 /// What to do with hooks.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -93,7 +94,21 @@ pub struct Destroy {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// The hook's id, as `hooks list` shows it.
+    #[arg(value_parser = hook_id)]
     pub id: String,
+}
+
+/// The id of a hook that is not registered, in what `hooks test` sends it.
+pub(crate) const TEST: &str = "bbb-webhooks-test";
+
+/// What can be a hook's id: a number, or a UUID, both as they are listed. Of anything else the secret would look as good.
+fn hook_id(text: &str) -> Result<String, String> {
+    let is_number = text.parse::<u64>().is_ok_and(|number| number.to_string() == text);
+    let is_uuid = Uuid::try_parse(text).is_ok_and(|uuid| uuid.to_string() == text);
+    match is_number || is_uuid || text == TEST {
+        true => Ok(text.to_owned()),
+        false => Err("expected an id, as `bbb-webhooks hooks list` shows it".to_owned()),
+    }
 }
 
 /// Whom to send a test event.

@@ -20,6 +20,7 @@ pub use self::hooks::Hooks;
 pub use self::hooks::HooksCommand;
 pub use self::hooks::List;
 pub use self::hooks::Secret;
+pub(crate) use self::hooks::TEST;
 pub use self::hooks::Test;
 pub use self::hooks::Wanted;
 pub use self::pages::Completions;
@@ -59,8 +60,9 @@ Exit status: 0 if all is well, 1 if a check failed, 78 if the configuration cann
     Hooks(Hooks),
     /// Show what is stuck, and why: one screen of Redis, the subscription, the journal, and each hook.
     #[command(after_help = "\
-Exit status: 0 if all is well, 1 if something needs a person: the daemon or Redis is not there, a hook is suspended or has
-waited for more than five minutes, or events are parked.")]
+Exit status: 0 if all is well, 1 if something needs a person: the daemon or Redis is not there, or another daemon works with
+it; a hook is suspended, is about to be removed, or has waited for more than five minutes; events are parked; since the start
+of the daemon events or messages were lost, or hooks removed.")]
     Status(Status),
     /// Follow what BigBlueButton publishes, until Ctrl-C.
     ///
@@ -126,5 +128,28 @@ mod tests {
     #[test]
     fn is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_an_id_has_a_secret() {
+        let takes = |id: &str| Cli::try_parse_from(["bbb-webhooks", "hooks", "secret", id]);
+        for id in ["1", "12", "018f3f6a-0f4c-4d53-a1f5-6a3d5f7c9b10", TEST] {
+            assert!(takes(id).is_ok(), "{id}");
+        }
+        for id in ["", "http://h/x", "a/b", "01", "+1", " 1", "018F3F6A-0F4C-4D53-A1F5-6A3D5F7C9B10", "xapi"] {
+            let error = takes(id).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{id}");
+            assert!(error.to_string().contains("an id, as `bbb-webhooks hooks list` shows it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port() {
+        let takes = |listen: &str| Cli::try_parse_from(["bbb-webhooks", "receive", "--listen", listen]);
+        assert!(takes("127.0.0.1:8080").is_ok() && takes("[::1]:0").is_ok());
+        for listen in ["8080", "127.0.0.1", "localhost:8080"] {
+            let error = takes(listen).unwrap_err().to_string();
+            assert!(error.contains("expected ADDRESS:PORT, such as 127.0.0.1:8080"), "{error}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 /// Which events to send again.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
-    /// The hook's id, as hooks/list shows it; `xapi` for statements.
+    /// The hook's id, as `hooks list` shows it; `xapi` for statements.
     pub hook: String,
     /// Which of its events.
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub struct Which {
 /// What to do with parked events.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// The hook's id, as hooks/list shows it; `xapi` for statements.
+    /// The hook's id, as `hooks list` shows it; `xapi` for statements.
     pub hook: String,
     /// Drop these, by number, instead of listing them.
     #[arg(long, value_name = "NUMBER", num_args = 1.., conflicts_with_all = ["drop_all", "json"])]

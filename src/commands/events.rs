@@ -18,6 +18,7 @@ use crate::clock;
 use crate::commands::exact_time;
 use crate::commands::explain::explained;
 use crate::commands::name;
+use crate::commands::reason;
 use crate::commands::say;
 use crate::commands::told_to_stop;
 use crate::config::Config;
@@ -79,7 +80,7 @@ async fn restored(config: &Config) -> State {
         anyhow::Ok(Store::new(Arc::new(Connection::new(client)), config).load_mappings().await?)
     };
     let mappings = mappings.await.unwrap_or_else(|error| {
-        eprintln!("Meetings that run already are not known, so some ids will be missing: {error:#}");
+        eprintln!("Meetings that run already are not known, so some ids will be missing: {}", reason(&error));
         StoredMappings::default()
     });
     processor::restore(mappings, fastrand::Rng::new(), clock::unix_ms())

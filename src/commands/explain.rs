@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::event::MappedEvent;
 use crate::mapper::Explanation;
+use crate::mapper::Finding;
 use crate::mapper::Findings;
 use crate::mapper::NotMapped;
 
@@ -44,15 +45,17 @@ impl Explained {
     pub(super) fn json(&self, message: &str, meeting: Option<&str>) -> Value {
         let configured = self.explanation.as_ref().map_or(&[][..], |explanation| &explanation.configured);
         let configured = configured.iter().map(|findings| {
-            let picked = findings.picked.iter();
-            let picked = picked.map(|(name, pointer, value)| {
-                json!({"attribute": name, "pointer": pointer, "found": value.is_some(), "value": value})
+            let picked = findings.picked.iter().map(|(name, Finding { pointer, value })| {
+                let constant = pointer.is_none();
+                json!({"attribute": name, "pointer": pointer, "constant": constant, "found": value.is_some(), "value": value})
             });
             json!({
                 "id": findings.id,
                 "override": findings.overrides,
-                "meeting": findings.meeting,
-                "user": findings.user,
+                "meeting": findings.meeting.value,
+                "meetingPointer": findings.meeting.pointer,
+                "user": findings.user.value,
+                "userPointer": findings.user.pointer,
                 "attributes": picked.collect::<Vec<_>>(),
             })
         });
@@ -70,17 +73,28 @@ impl Explained {
 
 /// What a configured event found, a line each.
 fn found(findings: &Findings) -> Vec<String> {
-    let nothing = || "none".to_owned();
-    let over = if findings.overrides { ", over a built-in event" } else { "" };
-    let mut rows = vec![
-        ("meeting".to_owned(), String::new(), findings.meeting.clone().unwrap_or_else(nothing)),
-        ("user".to_owned(), String::new(), findings.user.clone().unwrap_or_else(nothing)),
-    ];
-    rows.extend(findings.picked.iter().map(|(name, pointer, value)| {
+    let over = if findings.overrides { ", over the built-in event" } else { "" };
+    let mut rows = Vec::new();
+    // The built-in event has its own.
+    if !findings.overrides {
+        rows.push(("meeting".to_owned(), id_found(&findings.meeting, "only global hooks get it")));
+        rows.push(("user".to_owned(), id_found(&findings.user, "it is about no user")));
+    }
+    rows.extend(findings.picked.iter().map(|(name, Finding { pointer, value })| {
         let value = value.as_ref().map_or_else(|| "nothing there, left out".to_owned(), Value::to_string);
-        (format!("attribute {name}"), format!("{pointer}: "), value)
+        (format!("attribute {name}"), format!("{}: {value}", pointer.as_deref().unwrap_or("constant")))
     }));
-    let width = rows.iter().map(|(what, ..)| what.chars().count()).max().unwrap_or_default();
-    let rows = rows.into_iter().map(|(what, pointer, value)| format!("    {what:<width$}  {pointer}{value}"));
+    let width = rows.iter().map(|(what, _)| what.chars().count()).max().unwrap_or_default();
+    let rows = rows.into_iter().map(|(what, found)| format!("    {what:<width$}  {found}"));
     std::iter::once(format!("  configured: {}{over}", findings.id)).chain(rows).collect()
+}
+
+/// The id of a meeting or a user; where there is none, what comes of that.
+fn id_found(Finding { pointer, value }: &Finding, otherwise: &str) -> String {
+    match (pointer, value.as_ref().and_then(Value::as_str)) {
+        (None, Some(id)) => id.to_owned(),
+        (Some(pointer), Some(id)) => format!("{pointer}: {id}"),
+        (None, None) => format!("none; {otherwise}"),
+        (Some(pointer), None) => format!("{pointer}: nothing there; {otherwise}"),
+    }
 }

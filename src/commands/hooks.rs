@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use anyhow::anyhow;
 use serde_json::Value;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::cli;
 use crate::cli::HooksCommand;
+use crate::cli::TEST;
 use crate::cli::Wanted;
 use crate::clock;
 use crate::commands::Outcome;
@@ -30,9 +32,6 @@ use crate::webhooks::callback::CONTENT_TYPE;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::standard::HookKey;
 
-/// The id of a test event, and the name of a test message.
-const TEST: &str = "bbb-webhooks-test";
-
 /// Lists, creates, destroys or tests hooks.
 ///
 /// # Errors
@@ -42,7 +41,7 @@ pub async fn hooks(config: &Config, asked: &cli::Hooks) -> anyhow::Result<Outcom
     match &asked.what {
         HooksCommand::Secret(asked) => Ok(secret_of_hook(config, asked)),
         HooksCommand::List(asked) => list(&client, asked).await.map(Outcome::from),
-        HooksCommand::Create(asked) => create(&client, asked).await.map(Outcome::from),
+        HooksCommand::Create(asked) => create(config, &client, asked).await.map(Outcome::from),
         HooksCommand::Destroy(asked) => destroy(&client, asked).await.map(|()| String::new().into()),
         HooksCommand::Test(asked) => test(config, &client, asked).await,
     }
@@ -88,20 +87,46 @@ fn json_of(hook: &ListedHook) -> Value {
     })
 }
 
-async fn create(client: &Client, asked: &cli::Create) -> anyhow::Result<String> {
-    let (answer, created) = register(client, &asked.url, &asked.wanted).await?;
+async fn create(config: &Config, client: &Client, asked: &cli::Create) -> anyhow::Result<String> {
+    let (answer, created) = register(config, client, &asked.url, &asked.wanted).await?;
     let id = answer.get("hookID").context("the daemon did not say the id of the hook")?;
     if asked.json {
         return Ok(format!("{}\n", json!({"id": id, "url": asked.url, "created": created})));
     }
-    Ok(match created {
-        true => format!("Hook {id} is created.\n"),
-        false => format!("Hook {id} has this URL already; it stays as it is.\n"),
-    })
+    if created {
+        return Ok(format!("Hook {id} is created.\n"));
+    }
+    let hooks = client.call("hooks/list", &[]).await.map(|answer| answer.hooks).unwrap_or_default();
+    let known = hooks.iter().find(|hook| hook.id == id);
+    let gets = known.map(|hook| kept(hook, &asked.wanted)).unwrap_or_default();
+    Ok(format!("Hook {id} has this URL already; it stays as it is{gets}.\n"))
+}
+
+/// What a hook that stays as it is gets, and what to do where something else is wanted.
+fn kept(hook: &ListedHook, wanted: &Wanted) -> String {
+    let events = if hook.events.is_empty() { "all events".to_owned() } else { hook.events.join(",") };
+    let meeting = hook.meeting.as_ref().map_or_else(|| "all meetings".to_owned(), |id| format!("meeting {id}"));
+    let raw = if hook.raw { ", raw" } else { "" };
+    let ids: Vec<_> = wanted.events.iter().map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect();
+    let otherwise = match (&hook.meeting, &hook.events, hook.raw) == (&wanted.meeting, &ids, wanted.raw) {
+        true => String::new(),
+        false => format!(". For others, destroy it first: bbb-webhooks hooks destroy {}", hook.id),
+    };
+    format!(", and gets {events} of {meeting}{raw}{otherwise}")
 }
 
 /// Asks for a hook; the answer, and whether the hook is new.
-pub(super) async fn register(client: &Client, url: &str, wanted: &Wanted) -> anyhow::Result<(Answer, bool)> {
+pub(super) async fn register(
+    config: &Config,
+    client: &Client,
+    url: &str,
+    wanted: &Wanted,
+) -> anyhow::Result<(Answer, bool)> {
+    for id in wanted.events.iter().map(|id| id.trim()).filter(|id| !id.is_empty()) {
+        if !config.knows_event(&id.to_lowercase()) {
+            eprintln!("Warning: {id}: no such event; docs/events.md has all");
+        }
+    }
     let events = wanted.events.join(",");
     let mut parameters = vec![("callbackURL", url)];
     parameters.extend(wanted.meeting.iter().map(|id| ("meetingID", id.as_str())));
@@ -118,8 +143,14 @@ pub(super) async fn register(client: &Client, url: &str, wanted: &Wanted) -> any
 
 async fn destroy(client: &Client, asked: &cli::Destroy) -> anyhow::Result<()> {
     for id in &asked.ids {
-        let destroyed = client.call("hooks/destroy", &[("hookID", id)]).await;
-        destroyed.with_context(|| format!("hook {id} is not destroyed"))?;
+        if let Err(error) = client.call("hooks/destroy", &[("hookID", id)]).await {
+            let hooks = client.call("hooks/list", &[]).await.map(|answer| answer.hooks).unwrap_or_default();
+            let error = match hooks.iter().any(|hook| hook.id == *id && hook.permanent) {
+                true => anyhow!("it is permanent: take it out of hooks.permanentURLs, and reload the daemon"),
+                false => error,
+            };
+            return Err(error.context(format!("hook {id} is not destroyed")));
+        }
         // At once: the next may fail.
         say(&format!("Hook {id} is destroyed."));
     }

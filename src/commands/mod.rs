@@ -105,8 +105,21 @@ async fn stored_hook(config: &Config, id: &str) -> anyhow::Result<(Store, HookId
     }
     let hooks = store.load_hooks().await.with_context(|| format!("Redis at {server} cannot be read"))?.hooks;
     let hook = hooks.into_iter().find(|hook| hook.id.as_str() == id);
-    let hook = hook.with_context(|| format!("there is no hook {id} in Redis at {server}; hooks/list shows the ids"))?;
+    let hook = hook
+        .with_context(|| format!("there is no hook {id} in Redis at {server}; `bbb-webhooks hooks list` shows them"))?;
     Ok((store, hook.id))
+}
+
+/// An error, and what caused it as far as it does not say so itself.
+#[must_use]
+pub fn reason(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
 }
 
 /// A time in ms since 1970, as a person reads it.

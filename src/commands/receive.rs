@@ -70,7 +70,7 @@ pub async fn receive(config: &Config, asked: &cli::Receive) -> anyhow::Result<()
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
     // Listened for from here on, so that a Ctrl-C while it registers leaves no hook behind.
     let stopped = told_to_stop()?;
-    let (answer, is_new) = register(&client, &url, &asked.wanted).await?;
+    let (answer, is_new) = register(config, &client, &url, &asked.wanted).await?;
     let id = answer.get("hookID").context("the daemon did not say the id of the hook")?;
     match is_new {
         true => eprintln!("Hook {id} is registered for {url}; Ctrl-C ends it."),

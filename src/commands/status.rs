@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::commands::client::Client;
+use crate::commands::reason;
 use crate::commands::say;
 use crate::commands::table;
 use crate::commands::told_to_stop;
@@ -18,6 +19,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// A hook whose oldest event has waited for longer needs a person, in ms.
 const LONG_MS: u64 = 5 * 60 * 1000;
+
+/// So does one that is going to be removed, if it has failed for longer, in ms.
+const FAILING_MS: u64 = 60 * 1000;
 
 /// Clears a terminal's screen, and goes to its top.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -34,7 +38,7 @@ pub async fn status(config: &Config, asked: &cli::Status) -> anyhow::Result<Outc
         loop {
             let screen = match client.status().await {
                 Ok(status) => screen(&status),
-                Err(error) => format!("{error:#}\n"),
+                Err(error) => format!("{}\n", reason(&error)),
             };
             if !say(&format!("{CLEAR}{screen}")) {
                 return Ok(String::new().into());
@@ -56,22 +60,75 @@ fn needs(status: &Value) -> Vec<String> {
     if status["subscribed"] != true {
         needs.push("BigBlueButton's events are not subscribed to: is Redis there?".to_owned());
     }
-    if let Some(why) = status["degraded"].as_str() {
-        needs.push(format!("Redis does not take what it should keep: {why}"));
+    match status["degraded"].as_str() {
+        Some(why) if status["read"] == false => {
+            needs.push(format!("hooks and meetings were not read from Redis yet: {why}"));
+        }
+        Some(why) => needs.push(format!("Redis does not take what it should keep: {why}")),
+        None => {}
     }
+    match number(&status["messages"], "dropped") {
+        0 => {}
+        dropped => needs.push(format!(
+            "{} dropped since the start: they came faster than this machine could map them",
+            counted(dropped, "message of BigBlueButton was", "messages of BigBlueButton were")
+        )),
+    }
+    let now = number(status, "at");
     for (name, reader) in readers(status) {
         if reader["state"] == "suspended" {
             needs.push(format!("{name} is suspended: its receiver does nothing but fail ({})", answer(reader)));
+        } else if let (Some(since), Some(removed_at)) = (reader["failingSince"].as_u64(), reader["removedAt"].as_u64())
+            && now.saturating_sub(since) > FAILING_MS
+        {
+            let left = removed_at.saturating_sub(now).div_ceil(60_000).max(1);
+            let left = counted(left, "minute", "minutes");
+            needs.push(format!(
+                "{name} fails ({}): it is removed in about {left} unless its receiver answers",
+                answer(reader)
+            ));
         } else if number(reader, "lagMs") > LONG_MS {
             let age = ago(number(reader, "lagMs"));
             needs.push(format!("{name} is behind: its oldest event has waited for {age} ({})", answer(reader)));
         }
         match number(reader, "parked") {
             0 => {}
-            parked => needs.push(format!("{name} refused {parked} events since the start: see bbb-webhooks parked")),
+            parked => {
+                let events = counted(parked, "parked event", "parked events");
+                needs.push(format!("{name} has {events}: bbb-webhooks parked {}", name.trim_start_matches("hook ")));
+            }
+        }
+        for (dropped, why) in [
+            ("overflowed", "more waited than hooks.queueSize and hooks.journalSize allow"),
+            ("redisLost", "Redis lost them before they were delivered"),
+        ] {
+            match number(reader, dropped) {
+                0 => {}
+                events => {
+                    needs.push(format!("{name} lost {} since the start: {why}", counted(events, "event", "events")))
+                }
+            }
         }
     }
+    let removed: u64 = status["removed"]
+        .as_object()
+        .into_iter()
+        .flat_map(|by_reason| by_reason.values())
+        .filter_map(Value::as_u64)
+        .sum();
+    if removed > 0 {
+        needs.push(format!(
+            "{} removed since the start, because nothing but failure came of them: the log has their hosts (\"The hook is removed\"); \
+             whoever needs them has to create them again",
+            counted(removed, "hook was", "hooks were")
+        ));
+    }
     needs
+}
+
+/// `1 hook`, `2 hooks`.
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// The hooks by id, and the xAPI output.
@@ -87,13 +144,20 @@ fn readers(status: &Value) -> Vec<(String, &Value)> {
 
 fn screen(status: &Value) -> String {
     let is = |well: bool, good: &str, bad: &str| if well { good.to_owned() } else { bad.to_owned() };
-    let (messages, journal) = (&status["messages"], &status["journal"]);
+    let (messages, journal, read) = (&status["messages"], &status["journal"], status["read"] != false);
     let stored = journal["stored"].as_u64().map_or_else(|| "unknown".to_owned(), |stored| stored.to_string());
     let mut text = String::new();
     let lines = [
         ("Version", status["version"].as_str().unwrap_or_default().to_owned()),
         ("Subscription", is(status["subscribed"] == true, "is there", "is lost")),
-        ("Redis", is(status["degraded"].is_null(), "takes everything", "does not take everything")),
+        (
+            "Redis",
+            is(
+                status["degraded"].is_null(),
+                "takes everything",
+                if read { "does not take everything" } else { "was not read yet" },
+            ),
+        ),
         (
             "Messages",
             format!(
@@ -136,7 +200,7 @@ fn screen(status: &Value) -> String {
                 lag,
                 count("inFlight"),
                 count("delivered"),
-                count("parked"),
+                reader["parked"].as_u64().map_or_else(|| "unknown".to_owned(), |parked| parked.to_string()),
                 count("dropped"),
                 answer(reader),
                 next.unwrap_or_default(),
@@ -145,7 +209,8 @@ fn screen(status: &Value) -> String {
         .collect();
     text.push('\n');
     text += &match rows.is_empty() {
-        true => "There are no hooks.\n".to_owned(),
+        true if read => "There are no hooks.\n".to_owned(),
+        true => "Hooks are not known yet.\n".to_owned(),
         false => table(
             &[
                 "HOOK",
@@ -200,8 +265,11 @@ mod tests {
                 {"id": "1", "state": "suspended", "lastAnswer": {"at": 1, "answer": "status 500"}},
                 {"id": "2", "state": "failing", "lagMs": 301_000},
                 {"id": "3", "state": "well", "parked": 2},
+                {"id": "4", "state": "well", "parked": null, "overflowed": 1, "redisLost": 7},
             ],
-            "xapi": {"state": "suspended"},
+            "xapi": {"state": "suspended", "parked": 1},
+            "messages": {"dropped": 3},
+            "removed": {"exhausted": 1, "suspended": 1},
         });
         let needs = needs(&ill).join("\n");
         for word in [
@@ -211,10 +279,44 @@ mod tests {
             "status 500",
             "hook 2 is behind",
             "5m 1s",
-            "hook 3 refused 2",
+            "hook 3 has 2 parked events: bbb-webhooks parked 3",
+            "hook 4 lost 1 event since the start: more waited than hooks.queueSize",
+            "hook 4 lost 7 events since the start: Redis lost them",
             "xapi is suspended",
+            "xapi has 1 parked event: bbb-webhooks parked xapi",
+            "3 messages of BigBlueButton were dropped since the start",
+            "2 hooks were removed since the start",
         ] {
             assert!(needs.contains(word), "{word}: {needs}");
         }
+    }
+
+    #[test]
+    fn a_hook_that_is_about_to_be_removed_needs_a_person_after_a_minute() {
+        let needs_of = |failing_since: u64, removed_at: Value| {
+            let hook = json!({
+                "id": "1", "state": "failing", "lag": 3, "lagMs": 61_001, "failingSince": failing_since,
+                "removedAt": removed_at, "lastAnswer": {"at": 1, "answer": "status 500"},
+            });
+            needs(&json!({"at": 1_000_000, "subscribed": true, "degraded": null, "read": true, "hooks": [hook]}))
+        };
+        let said = "hook 1 fails (status 500): it is removed in about 4 minutes unless its receiver answers";
+        assert_eq!(needs_of(938_999, json!(1_200_000)), [said]);
+        assert_eq!(needs_of(940_001, json!(1_200_000)), [""; 0], "it may be over in a moment");
+        assert_eq!(needs_of(938_999, Value::Null), [""; 0], "it is suspended, and keeps its events");
+        assert!(needs_of(938_999, json!(990_000))[0].contains("in about 1 minute "), "what is due is soon");
+    }
+
+    #[test]
+    fn what_was_not_read_yet_is_not_taken_for_empty() {
+        let status =
+            json!({"subscribed": true, "degraded": "another daemon works with this Redis", "read": false, "hooks": []});
+        assert_eq!(
+            needs(&status),
+            ["hooks and meetings were not read from Redis yet: another daemon works with this Redis"]
+        );
+        let screen = screen(&status);
+        assert!(screen.contains("Hooks are not known yet") && screen.contains("was not read yet"), "{screen}");
+        assert!(!screen.contains("All is well"), "{screen}");
     }
 }

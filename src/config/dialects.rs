@@ -72,6 +72,29 @@ fn is_placeholder(row: &Row, value: &Value) -> bool {
     value.as_str().is_some_and(|text| row.placeholders.contains(&text.trim()))
 }
 
+/// Where something stands that sets nothing, as packages write it, by canonical key; the strongest first. Empty texts are no
+/// news.
+pub(super) fn placeholders(layers: &[Layer], sources: &Sources) -> BTreeMap<&'static str, Vec<Place>> {
+    let mut found = BTreeMap::<_, Vec<Place>>::new();
+    let tells = |row: &Row, text: &str| !text.trim().is_empty() && row.placeholders.contains(&text.trim());
+    for row in ROWS.iter().filter(|row| !row.placeholders.is_empty()) {
+        let mut places = Vec::new();
+        if let Some(name) = row.variable.filter(|name| sources.variable(name).is_some_and(|text| tells(row, text))) {
+            places.push(Place { origin: Origin::Variable(name), path: Vec::new() });
+        }
+        for layer in layers.iter().rev() {
+            let is_one =
+                |way: &Vec<&str>| follow(&layer.tree, way).and_then(Value::as_str).is_some_and(|text| tells(row, text));
+            places.extend(row.ways().filter(is_one).map(|way| Place {
+                origin: layer.origin.clone(),
+                path: way.into_iter().map(|step| Step::Key(step.to_owned())).collect(),
+            }));
+        }
+        found.insert(row.key, places);
+    }
+    found
+}
+
 fn follow<'a>(tree: &'a Mapping, way: &[&str]) -> Option<&'a Value> {
     let (last, sections) = way.split_last()?;
     let mut tree = tree;

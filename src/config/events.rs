@@ -2,6 +2,7 @@
 
 use serde_yaml::Value;
 
+use super::origin::Place;
 use super::values::{self, Found, Reading};
 use crate::mapper::{self, ConfiguredEvent, Group, Pointer, Source};
 
@@ -49,22 +50,60 @@ fn event(found: &Found) -> Reading<ConfiguredEvent> {
     };
     let mut problems = Vec::new();
     for key in mapping.keys().filter(|key| !key.as_str().is_some_and(|key| KEYS.contains(&key))) {
-        let key = key.as_str().unwrap_or("a key that is no text");
-        problems.push(format!("{}: unknown key {key:?}, expected one of {}", found.place, KEYS.join(", ")));
+        let (place, what) = match key.as_str() {
+            Some(key) => (found.place.key(key), "unknown key"),
+            None => (found.place.clone(), "a key that is no text"),
+        };
+        problems.push(format!("{place}: {what}, expected one of {}", KEYS.join(", ")));
     }
     let mut take = Taker { found, problems };
     let overrides = take.optional("override", values::boolean).unwrap_or(false);
     let message = take.required("message", MESSAGE, message);
     let id = take.required("id", ID, |found| id(found, overrides));
+    if let Some(id) = id.as_deref().filter(|id| overrides && !mapper::is_built_in(id)) {
+        take.problems.push(format!(
+            "{}: got true, expected none: no built-in event has the id {id}; docs/events.md has all",
+            found.place.key("override")
+        ));
+    }
     let meeting = take.optional("meeting", pointer);
     let user = take.optional("user", pointer);
     let attributes = take.optional("attributes", group).unwrap_or_default();
+    if !overrides {
+        take.problems.extend(over_ids(&attributes, &found.place.key("attributes")));
+    }
     match (message, id) {
         (Some(message), Some(id)) if take.problems.is_empty() => {
             Ok(ConfiguredEvent { message, id, overrides, meeting, user, attributes })
         }
         _ => Err(take.problems),
     }
+}
+
+/// Attributes that would stand where the ids of the meeting and the user do, which are filled in.
+fn over_ids(attributes: &Group, place: &Place) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (group, ids) in [
+        ("meeting", ["internal-meeting-id", "external-meeting-id"]),
+        ("user", ["internal-user-id", "external-user-id"]),
+    ] {
+        let place = place.key(group);
+        match attributes.iter().find(|(name, _)| name == group) {
+            Some((_, Source::Group(members))) => {
+                let members = members.iter().filter(|(name, _)| ids.contains(&name.as_str()));
+                problems.extend(members.map(|(name, _)| {
+                    let place = place.key(name);
+                    format!("{place}: is filled in, expected other names; which {group} it is, says the key {group} of the entry")
+                }));
+            }
+            Some(_) => problems.push(format!(
+                "{place}: expected a mapping of further attributes: they are added to {} and {}, which are filled in",
+                ids[0], ids[1]
+            )),
+            None => {}
+        }
+    }
+    problems
 }
 
 /// Takes the values of one event, and notes what is wrong with them.

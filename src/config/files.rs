@@ -44,10 +44,20 @@ pub(super) fn read(sources: &Sources, report: &mut Report) -> Vec<Layer> {
         report.problem("environment variable NODE_ENV: expected a name without /, such as production".to_owned());
         return Vec::new();
     }
+    for folder in sources.named_folders() {
+        let why = match fs::metadata(folder) {
+            Ok(there) if there.is_dir() => continue,
+            Ok(_) => "is no folder",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder",
+            // What is wrong is said of the files in it.
+            Err(_) => continue,
+        };
+        report.notice(format!("environment variable NODE_CONFIG_DIR: {}: {why}", folder.display()));
+    }
     let mut layers = Vec::new();
     for (stage, name) in [(Stage::Default, "default"), (Stage::Named, name), (Stage::Local, "local")] {
         for folder in &sources.folders {
-            match read_file(&folder.join(format!("{name}.yml"))) {
+            match read_file(&folder.join(format!("{name}.yml")), sources.by_hand) {
                 Ok(Some((file, tree))) => layers.push(Layer { stage, origin: Origin::File(Rc::new(file)), tree }),
                 Ok(None) => {}
                 Err(problem) => report.problem(problem),
@@ -63,14 +73,21 @@ pub(super) fn read(sources: &Sources, report: &mut Report) -> Vec<Layer> {
     layers
 }
 
+/// What to do for a person who may not read what the daemon may. Not to make it readable: it may hold the secret.
+pub(super) const AS_THE_DAEMON: &str =
+    "run this as the daemon's user, who has to be able to read it: sudo -u bigbluebutton bbb-webhooks ...";
+
 /// One file; none if it is not there.
-fn read_file(path: &Path) -> Result<Option<(File, Mapping)>, String> {
+fn read_file(path: &Path, by_hand: bool) -> Result<Option<(File, Mapping)>, String> {
     let shown = path.display();
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
             return Err(format!("{shown}: is a directory, expected a YAML file"));
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && by_hand => {
+            return Err(format!("{shown}: cannot be read: {error}; {AS_THE_DAEMON}"));
         }
         Err(error) => {
             return Err(format!("{shown}: cannot be read: {error}; let the daemon's user read it"));
@@ -89,13 +106,25 @@ fn read_file(path: &Path) -> Result<Option<(File, Mapping)>, String> {
 /// The mapping in a YAML text; an empty text, or one of comments only, is an empty mapping. The error begins with
 /// `:LINE:COLUMN: ` as far as they are known.
 fn parse_yaml(text: &str) -> Result<Mapping, String> {
-    let mut value: Value = serde_yaml::from_str(text).map_err(|error| describe(&error))?;
+    let mut value: Value = serde_yaml::from_str(text)
+        .map_err(|error| describe(&error) + &tab_before(text, error.location().map(|at| at.line())))?;
     value.apply_merge().map_err(|error| describe(&error))?;
     match value {
         Value::Null => Ok(Mapping::new()),
         Value::Mapping(tree) => Ok(tree),
         _ => Err(":1:1: expected a mapping (lines of the form \"key: value\") at the top".to_owned()),
     }
+}
+
+/// What to say of a tab at the beginning of a line, up to the one where the parser gave up: there YAML takes none, and the
+/// parser does not name it.
+fn tab_before(text: &str, line: Option<usize>) -> String {
+    let begins_with_tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
+    let lines = (1..).zip(text.lines()).take(line.unwrap_or(usize::MAX).saturating_add(1));
+    let tab = lines.filter(|(_, line)| begins_with_tab(line)).last();
+    tab.map_or_else(String::new, |(number, _)| {
+        format!("; line {number} begins with a tab, where YAML takes blanks only")
+    })
 }
 
 /// What is wrong with a YAML text, without a word of it, because that may be a secret: the parser names the keys around

@@ -1,6 +1,7 @@
 //! Who this server is: its domain and its secret, configured here or taken from BigBlueButton's properties.
 
 use super::bigbluebutton::{self, Search};
+use super::files;
 use super::resolve::Resolver;
 use super::values;
 use super::{Bbb, Secret, Sources};
@@ -89,7 +90,7 @@ fn required(
         match of_property(&value) {
             Some(value) => {
                 // The file that cannot be read may say something else.
-                for file in unreadable {
+                for file in &unreadable {
                     from.report.notice(format!("{file}; {} was found in the next place", what.property));
                 }
                 return value;
@@ -104,8 +105,17 @@ fn required(
         places.extend(folders.rev());
         places.extend(looked_at);
         let file = sources.folders.last().map_or_else(|| "local.yml".into(), |folder| folder.join("local.yml"));
+        let placeholders = from.placeholders(what.key).iter();
+        let placeholders: Vec<_> =
+            placeholders.map(|place| format!("{}: a placeholder, counts as not set", place.brief())).collect();
+        let placeholders =
+            if placeholders.is_empty() { String::new() } else { format!(" ({})", placeholders.join("; ")) };
+        let or = match sources.by_hand && !unreadable.is_empty() {
+            true => files::AS_THE_DAEMON,
+            false => "let the daemon's user read BigBlueButton's properties",
+        };
         from.report.problem(format!(
-            "{}: not set; looked at: {}. Set it in {}, or let the daemon's user read BigBlueButton's properties",
+            "{}: not set{placeholders}; looked at: {}. Set it in {}, or {or}",
             what.key,
             places.join("; "),
             file.display()

@@ -42,7 +42,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
-use crate::mapper::ConfiguredEvent;
+use crate::mapper::{self, ConfiguredEvent};
 
 pub use self::destination::Destination;
 pub use self::effective::Explained;
@@ -94,17 +94,18 @@ fn explain<T>(
 ) -> Result<(Loaded, T), Error> {
     let mut report = report::Report::default();
     let layers = files::read(sources, &mut report);
+    let placeholders = dialects::placeholders(&layers, sources);
     let mut translated = dialects::translate(&layers, &mut report);
     translated.push(dialects::variables(sources));
     let settings = merge::merge(translated, &mut report);
-    let config = resolve::resolve(&settings, sources, &mut report);
+    let config = resolve::resolve(&settings, &placeholders, sources, &mut report);
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         if sources.variable(name).is_some() {
             // It would go where the callback policy cannot see.
             report.notice(format!("variable {name}: ignored, callbacks are sent without a proxy"));
         }
     }
-    let notices = report.finish()?;
+    let notices = report.finish(sources.by_hand)?;
     let explained = explain(&config, &settings);
     Ok((Loaded { config, notices }, explained))
 }
@@ -143,6 +144,12 @@ impl Config {
     #[must_use]
     pub fn sends_bearer(&self) -> bool {
         self.bbb.bearer_auth && self.hooks.legacy_auth
+    }
+
+    /// Whether there are events with this id, in lower case: built in, or configured.
+    #[must_use]
+    pub fn knows_event(&self, id: &str) -> bool {
+        mapper::is_built_in(id) || self.events.iter().any(|event| event.id == id)
     }
 }
 

@@ -66,6 +66,11 @@ impl Place {
         self.step(Step::Key(key.to_owned()))
     }
 
+    /// Whether it stands in a YAML file.
+    pub(super) fn is_in_a_file(&self) -> bool {
+        matches!(self.origin, Origin::File(_))
+    }
+
     /// The place without the key: `FILE:LINE`.
     pub(super) fn brief(&self) -> String {
         match &self.origin {

@@ -10,6 +10,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Error {
     problems: Vec<String>,
+    notices: Vec<String>,
+    by_hand: bool,
 }
 
 impl Error {
@@ -18,15 +20,28 @@ impl Error {
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
+
+    /// What the operator should know besides, one line each.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the configuration cannot be used:")?;
-        for problem in &self.problems {
-            writeln!(f, "  {problem}")?;
+        let indented = |lines: &[String]| lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>();
+        let mut lines = vec!["the configuration cannot be used:".to_owned()];
+        lines.extend(indented(&self.problems));
+        if !self.notices.is_empty() {
+            lines.push("and what would not have stopped it:".to_owned());
+            lines.extend(indented(&self.notices));
         }
-        f.write_str("Correct what is listed, then start bbb-webhooks again.")
+        // Who asks by a command may see what is none of the daemon's trouble.
+        if !self.by_hand {
+            lines.push("Correct what is listed, then start bbb-webhooks again.".to_owned());
+        }
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -59,7 +74,8 @@ impl Report {
     }
 
     /// The notices, if nothing stops the start.
-    pub(super) fn finish(self) -> Result<Vec<String>, Error> {
-        if self.problems.is_empty() { Ok(self.notices) } else { Err(Error { problems: self.problems }) }
+    pub(super) fn finish(self, by_hand: bool) -> Result<Vec<String>, Error> {
+        let Self { problems, notices } = self;
+        if problems.is_empty() { Ok(notices) } else { Err(Error { problems, notices, by_hand }) }
     }
 }

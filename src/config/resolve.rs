@@ -1,5 +1,6 @@
 //! Canonical keys into a [`Config`]: every default, and every rule about what a value may be.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::dialects::Settings;
+use super::origin::Place;
 use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
@@ -42,9 +44,14 @@ const LOG_LEVELS: [(&str, LogLevel); 9] = [
 
 /// Turns settings into a configuration. Whatever is wrong stands in `report`, with the default in its place, so that
 /// all problems are found at once; the result counts only if there are none.
-pub(super) fn resolve(settings: &Settings, sources: &Sources, report: &mut Report) -> Config {
+pub(super) fn resolve(
+    settings: &Settings,
+    placeholders: &BTreeMap<&'static str, Vec<Place>>,
+    sources: &Sources,
+    report: &mut Report,
+) -> Config {
     let incomplete = report.has_problems();
-    let mut from = Resolver { settings, report, incomplete };
+    let mut from = Resolver { settings, placeholders, report, incomplete };
     let config = Config {
         bbb: from.bbb(sources),
         api: from.api(),
@@ -63,12 +70,14 @@ pub(super) fn resolve(settings: &Settings, sources: &Sources, report: &mut Repor
         xapi: from.xapi(),
     };
     from.tell_of_disabled_modules();
+    from.tell_of_unknown_events(&config);
     config
 }
 
 /// Takes values out of the settings, and notes what is wrong with them.
 pub(super) struct Resolver<'a> {
     settings: &'a Settings,
+    placeholders: &'a BTreeMap<&'static str, Vec<Place>>,
     /// What came up.
     pub(super) report: &'a mut Report,
     /// Whether a layer could not be used: what is missing now may well stand in it.
@@ -79,6 +88,11 @@ impl<'a> Resolver<'a> {
     /// What is set for a key; none if nothing is, or `null`.
     pub(super) fn get(&self, key: &str) -> Option<&'a Found> {
         self.settings.get(key).filter(|found| !found.value.is_null())
+    }
+
+    /// Where a key has a text that sets nothing.
+    pub(super) fn placeholders(&self, key: &str) -> &'a [Place] {
+        self.placeholders.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// The value of a key by `reader`; the default if it is not set, or wrong.
@@ -290,6 +304,22 @@ impl<'a> Resolver<'a> {
                 && let Some(found) = self.get(key)
             {
                 self.report.notice(format!("{}: ignored, this part cannot be turned off", found.place));
+            }
+        }
+    }
+}
+
+impl Resolver<'_> {
+    /// An id that no event has, most often one that is misspelt, filters in silence.
+    fn tell_of_unknown_events(&mut self, config: &Config) {
+        for key in ["hooks.includeEvents", "hooks.excludeEvents"] {
+            let items = self.get(key).and_then(|found| values::list(found).ok()).unwrap_or_default();
+            for item in items {
+                let id = values::text(&item).unwrap_or_default().trim().to_lowercase();
+                if !id.is_empty() && !config.knows_event(&id) {
+                    let line = format!("{}: {}: no such event; docs/events.md has all", item.place, id.escape_debug());
+                    self.report.notice(line);
+                }
             }
         }
     }

@@ -18,6 +18,8 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// BigBlueButton's own properties files: the first that has the secret, or the server's URL, counts.
     pub properties: Vec<PathBuf>,
+    /// Whether a person asks by a command, who may read less than the daemon may.
+    pub by_hand: bool,
 }
 
 impl Sources {
@@ -43,6 +45,13 @@ impl Sources {
         sources
     }
 
+    /// The folders that `NODE_CONFIG_DIR` names and that are not those of every server: these may be missing.
+    pub(super) fn named_folders(&self) -> impl Iterator<Item = &PathBuf> {
+        let named = self.variable("NODE_CONFIG_DIR").is_some();
+        let standard = [APPLICATION_FOLDER, SERVER_FOLDER].map(PathBuf::from);
+        self.folders.iter().filter(move |folder| named && !standard.contains(folder))
+    }
+
     /// A variable that is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -56,6 +65,7 @@ impl fmt::Debug for Sources {
             .field("folders", &self.folders)
             .field("environment", &names)
             .field("properties", &self.properties)
+            .field("by_hand", &self.by_hand)
             .finish()
     }
 }

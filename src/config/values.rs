@@ -191,6 +191,9 @@ pub(super) fn strict_list(found: &Found) -> Reading<Vec<Found>> {
             Ok(Value::Sequence(items)) => items,
             _ => return found.expected("a list"),
         },
+        (Value::String(text), _) if found.place.is_in_a_file() && !text.trim_start().starts_with('[') => {
+            return found.expected("a list: each item in a line of its own below the key that begins with \"- \"");
+        }
         (_, Some(_)) => return found.expected("a list in JSON, such as [\"first\",\"second\"]"),
         (_, None) => return found.expected("a list"),
     };

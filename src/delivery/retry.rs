@@ -97,6 +97,12 @@ pub fn wait_after(intervals: &[Duration], failures: usize, random: f64) -> Optio
     intervals.get(failures.saturating_sub(1)).map(|wait| spread(*wait, random))
 }
 
+/// How long it takes from the attempt that follows `failures` failed ones to the last, if all of them fail.
+#[must_use]
+pub fn left_after(intervals: &[Duration], failures: usize) -> Duration {
+    intervals.iter().skip(failures).fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait))
+}
+
 /// A wait between 0.8 and 1.2 times as long, by a `random` number from 0 to 1: what failed together is not tried together.
 #[must_use]
 pub fn spread(wait: Duration, random: f64) -> Duration {
@@ -122,6 +128,13 @@ mod tests {
         assert_eq!(wait_after(&intervals, 2, 0.0), Some(seconds(8)));
         assert_eq!(wait_after(&intervals, 2, 1.0), Some(seconds(12)));
         assert_eq!(wait_after(&intervals, 3, 0.5), None);
+    }
+
+    #[test]
+    fn knows_how_long_all_retries_that_are_left_take() {
+        let intervals = [1, 10, 100].map(Duration::from_secs);
+        let left: Vec<_> = (1..=4).map(|failures| left_after(&intervals, failures).as_secs()).collect();
+        assert_eq!(left, [110, 100, 0, 0]);
     }
 
     #[test]

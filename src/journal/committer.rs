@@ -200,7 +200,7 @@ impl Committer {
         let read = |(name, text): (String, String)| match Cursor::from_text(&text) {
             Ok(cursor) => Some((HookId::from(name), cursor)),
             Err(error) => {
-                warn!(hook.id = name, %error, "A cursor in Redis cannot be read; this hook starts at the end");
+                error!(hook.id = name, %error, "A cursor in Redis cannot be read; this hook starts at the end");
                 None
             }
         };
@@ -304,7 +304,7 @@ impl Committer {
         if never_stored > 0 && self.dropped_said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
             self.dropped_said_at = Some(Instant::now());
             let events = std::mem::take(&mut self.never_stored);
-            warn!(
+            error!(
                 events,
                 "Memory is full (hooks.memoryLimit) before Redis took everything: the oldest events are dropped for hooks that still need them"
             );

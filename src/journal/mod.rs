@@ -56,6 +56,8 @@ pub enum Health {
     Good,
     /// It does not, and why. Events wait in memory.
     Degraded(String),
+    /// Nobody knows: what an earlier run left there was not read yet, and why. Nothing is mapped or delivered before.
+    Unread(String),
 }
 
 /// Something could not be stored.
@@ -230,6 +232,16 @@ impl Journal {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    /// Says that what an earlier run left in Redis was not read yet, and why.
+    pub fn is_unread(&self, why: String) {
+        self.shared.health.send_replace(Health::Unread(why));
+    }
+
+    /// Says that it was read.
+    pub fn is_read(&self) {
+        self.shared.health.send_replace(Health::Good);
     }
 
     /// What became of an event around this number that neither memory nor the stream has any more: there were too many, and

@@ -96,15 +96,23 @@ pub struct ConfiguredEvent {
 pub struct Findings {
     /// The event's id.
     pub id: String,
-    /// Whether it is put over a built-in event.
+    /// Whether its attributes are put over those of a built-in event that the message becomes anyway.
     pub overrides: bool,
-    /// The meeting's internal id, if one is found.
-    pub meeting: Option<String>,
-    /// The user's internal id, if one is found.
-    pub user: Option<String>,
-    /// Each attribute that is picked from the message: its name, with dots between groups, the pointer, and the value if there
-    /// is one.
-    pub picked: Vec<(String, String, Option<Value>)>,
+    /// The meeting's internal id.
+    pub meeting: Finding,
+    /// The user's internal id.
+    pub user: Finding,
+    /// Each attribute by its name, with dots between groups.
+    pub picked: Vec<(String, Finding)>,
+}
+
+/// What was found of one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The pointer by which it was looked for; none for a constant, and where it was looked for as in any message.
+    pub pointer: Option<String>,
+    /// What was found, if anything was.
+    pub value: Option<Value>,
 }
 
 impl ConfiguredEvent {
@@ -124,25 +132,31 @@ impl ConfiguredEvent {
 
     /// What it finds in a message of its name.
     pub(super) fn findings(&self, message: &Message<'_>) -> Findings {
-        fn collect(group: &Group, within: &str, body: &Value, picked: &mut Vec<(String, String, Option<Value>)>) {
+        fn collect(group: &Group, within: &str, body: &Value, picked: &mut Vec<(String, Finding)>) {
             for (name, source) in group {
                 let name = format!("{within}{name}");
-                match source {
-                    Source::Pointer(pointer) => {
-                        picked.push((name, pointer.as_str().to_owned(), pointer.of(body).cloned()));
+                let (pointer, value) = match source {
+                    Source::Pointer(pointer) => (Some(pointer.as_str().to_owned()), pointer.of(body).cloned()),
+                    Source::Constant(value) => (None, Some(value.clone())),
+                    Source::Group(group) => {
+                        collect(group, &format!("{name}."), body, picked);
+                        continue;
                     }
-                    Source::Constant(_) => {}
-                    Source::Group(group) => collect(group, &format!("{name}."), body, picked),
-                }
+                };
+                picked.push((name, Finding { pointer, value }));
             }
         }
+        let finding = |pointer: &Option<Pointer>, value: Option<&str>| Finding {
+            pointer: pointer.as_ref().map(|pointer| pointer.as_str().to_owned()),
+            value: value.map(Value::from),
+        };
         let mut picked = Vec::new();
         collect(&self.attributes, "", message.body, &mut picked);
         Findings {
             id: self.id.clone(),
-            overrides: self.overrides,
-            meeting: self.meeting(message).map(|meeting| meeting.as_str().to_owned()),
-            user: self.user(message).map(str::to_owned),
+            overrides: message.ids.contains(&self.id.as_str()),
+            meeting: finding(&self.meeting, self.meeting(message).as_ref().map(InternalMeetingId::as_str)),
+            user: finding(&self.user, self.user(message)),
             picked,
         }
     }

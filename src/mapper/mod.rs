@@ -33,6 +33,7 @@ use crate::mapper::names::Names;
 use crate::state::State;
 
 pub use self::configured::ConfiguredEvent;
+pub use self::configured::Finding;
 pub use self::configured::Findings;
 pub use self::configured::Group;
 pub use self::configured::Pointer;
@@ -225,9 +226,10 @@ impl Mapper {
         let (body, text) = parse(&text)?;
         match self.recognise(&Names::read(&text).ok()?)? {
             Recognised::Message(entry, configured) => {
-                let message = Message { body: &body, ids: &[], now_ms: 0 };
+                let ids = entry.map_or(&[][..], |entry| entry.ids);
+                let message = Message { body: &body, ids, now_ms: 0 };
                 let configured = configured.iter().map(|event| event.findings(&message)).collect();
-                Some(Explanation { built_in: entry.map_or(&[], |entry| entry.ids), configured })
+                Some(Explanation { built_in: ids, configured })
             }
             Recognised::Event(_) => Some(Explanation { built_in: &[], configured: Vec::new() }),
         }

@@ -191,6 +191,8 @@ fn of_the_whole(status: &Status) -> Vec<Family> {
             .each(status.stored, |family, stored| family.count(&[], stored)),
         Family::gauge("journal_memory_events", "Events held in memory").count(&[], events as u64),
         Family::gauge("journal_memory_bytes", "Bytes of the events held in memory").count(&[], bytes as u64),
+        Family::counter("hooks_removed_total", "Hooks that were given up, by what helped nothing")
+            .each(status.given_up, |family, (why, hooks)| family.count(&[("reason", why.name())], hooks)),
         Family::counter("xapi_without_lrs_total", "Events whose meeting has no Learning Record Store to tell")
             .each(&status.xapi, |family, (_, without)| family.count(&[], *without)),
     ]
@@ -237,6 +239,10 @@ fn of_hooks(status: &Status) -> Vec<Family> {
         gauge("hook_unfinished_events", "Events taken from the journal and not finished", &|reader| {
             float(reader.account.unfinished)
         }),
+        Family::gauge("hook_parked_events", "Events parked, as Redis has them").each(
+            readers.iter().filter_map(|(id, host, reader)| Some((id, host, reader.parked?))),
+            |family, (id, host, parked)| family.count(&[("hook", id), ("host", host)], parked),
+        ),
         counter("hook_events_total", "Events accepted for the hook, by what became of them", "outcome", &|reader| {
             let account = &reader.account;
             vec![

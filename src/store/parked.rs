@@ -107,6 +107,18 @@ impl Store {
         Ok(parked)
     }
 
+    /// How many events of each of these hooks are parked.
+    ///
+    /// # Errors
+    /// If Redis is not there or refuses.
+    pub async fn count_parked(&self, hooks: &[HookId]) -> Result<Vec<u64>, Error> {
+        let mut commands = redis::pipe();
+        for hook in hooks {
+            commands.hlen(key(hook));
+        }
+        Ok(if hooks.is_empty() { Vec::new() } else { self.connection.run(&commands).await? })
+    }
+
     /// Drops parked events of a hook; gives how many there were.
     ///
     /// # Errors

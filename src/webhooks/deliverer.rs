@@ -29,6 +29,7 @@ use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::lanes::LaneRef;
 use crate::delivery::lanes::Lanes;
+use crate::delivery::retry::left_after;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
@@ -41,6 +42,7 @@ use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
 use crate::journal::cursor::Progress;
 use crate::journal::cursor::Tried;
+use crate::registry::GivenUp;
 use crate::registry::Registry;
 use crate::webhooks::address::Address;
 use crate::webhooks::callback;
@@ -84,7 +86,7 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     GoOn,
-    GiveUp,
+    GiveUp(GivenUp),
 }
 
 /// What all callbacks of a hook have in common.
@@ -144,6 +146,9 @@ pub(super) struct Deliverer {
     read_again_at: Option<Instant>,
     /// Whether the last attempt failed: an episode is logged once.
     episodes: Episodes,
+    /// Of those that failed most often of all since a callback was delivered: how often, and when no retry of it will be left
+    /// (ms since 1970).
+    exhausted: Option<(usize, u64)>,
     /// How often parked callbacks are spoken of.
     parked_bound: Bound,
     /// Events dropped since the queue was last within its bounds.
@@ -165,6 +170,7 @@ impl Deliverer {
             progress: Progress::default(),
             suspended: start.suspended_since_ms.map(|since_ms| Suspended { since_ms, probe_at: 0 }),
             episodes: Episodes::new(start.suspended_since_ms.is_some()),
+            exhausted: None,
             parked_bound: episode::of_a_receiver(),
             start,
             books: Arc::clone(reader.books()),
@@ -198,8 +204,8 @@ impl Deliverer {
                 biased;
                 () = stop.cancelled() => break Verdict::GoOn,
                 Some(ended) = self.in_flight.join_next_with_id() => {
-                    if self.attempts_ended(ended) == Verdict::GiveUp {
-                        break Verdict::GiveUp;
+                    if let verdict @ Verdict::GiveUp(_) = self.attempts_ended(ended) {
+                        break verdict;
                     }
                 }
                 () = self.reader.more(), if self.read_again_at.is_none() => {}
@@ -208,8 +214,8 @@ impl Deliverer {
             }
             self.lanes.wake(self.now());
         };
-        if verdict == Verdict::GiveUp {
-            self.shared.registry.give_up(&self.hook.id);
+        if let Verdict::GiveUp(why) = verdict {
+            self.shared.registry.give_up(&self.hook.id, why);
         }
         while let Some(ended) = self.in_flight.join_next_with_id().await {
             self.attempt_ended(ended);
@@ -347,8 +353,8 @@ impl Deliverer {
     fn attempts_ended(&mut self, first: Result<(Id, Attempted), JoinError>) -> Verdict {
         let mut next = Some(first);
         while let Some(ended) = next {
-            if self.attempt_ended(ended) == Verdict::GiveUp {
-                return Verdict::GiveUp;
+            if let verdict @ Verdict::GiveUp(_) = self.attempt_ended(ended) {
+                return verdict;
             }
             next = self.in_flight.try_join_next_with_id();
         }
@@ -403,8 +409,12 @@ impl Deliverer {
         let due = due.filter(|_| self.progress.unfinished() > 0);
         let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
         let (in_flight, oldest) = (self.in_flight.len(), self.progress.oldest());
+        let exhausted = self.exhausted.filter(|_| standing == Standing::Failing);
         self.books.note(|calls| {
             calls.standing = standing;
+            calls.failing_since_ms =
+                (standing != Standing::Well).then(|| calls.failing_since_ms.unwrap_or_else(clock::unix_ms));
+            calls.removed_at_ms = exhausted.map(|(_, at)| at);
             calls.in_flight = in_flight;
             calls.oldest = oldest;
             calls.next_try_ms = next_try_ms;
@@ -425,7 +435,12 @@ impl Deliverer {
         self.lost_unsaid += events;
         if self.lost_said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
             let events = std::mem::take(&mut self.lost_unsaid);
-            warn!(hook.id = %self.hook.id, events, ?reason, "Events for this hook are dropped: neither memory nor Redis has them any more");
+            const DROPPED: &str = "Events for this hook are dropped: neither memory nor Redis has them any more";
+            match reason {
+                // There were too many: it is the hook that is behind.
+                End::Overflowed => warn!(hook.id = %self.hook.id, events, ?reason, "{DROPPED}"),
+                _ => error!(hook.id = %self.hook.id, events, ?reason, "{DROPPED}"),
+            }
             self.lost_said_at = Some(Instant::now());
         }
     }
@@ -436,6 +451,7 @@ impl Deliverer {
     }
 
     fn receiver_works(&mut self) {
+        self.exhausted = None;
         if self.episodes.works() {
             info!(hook.id = %self.hook.id, host = self.hook.host(), "Callbacks to this hook succeed again");
         }
@@ -460,6 +476,7 @@ impl Deliverer {
             }
             let due = self.after(wait);
             self.lanes.retry_at(lane, due);
+            self.foresee(lane, failures, wait);
             return Verdict::GoOn;
         }
         if self.lanes.others_delivered(lane) {
@@ -468,11 +485,24 @@ impl Deliverer {
         }
         if !self.is_permanent() && self.shared.config.get().hooks.on_exhausted == OnExhausted::Remove {
             warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, failures, "The hook is removed: no retry helped");
-            return Verdict::GiveUp;
+            return Verdict::GiveUp(GivenUp::Exhausted);
         }
         warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, failures, "The hook is suspended: no retry helped; its receiver is tried from time to time");
         self.suspended = Some(Suspended { since_ms: clock::unix_ms(), probe_at: 0 });
         self.probe_failed(lane, &answered)
+    }
+
+    /// Takes note of when the hook is going to be removed if its receiver goes on to fail, as it did `failures` times with the
+    /// callback that is tried again after `wait`. The callback that failed most often is the first without a retry.
+    fn foresee(&mut self, lane: &LaneKey, failures: usize, wait: Duration) {
+        let settings = &self.shared.config.get().hooks;
+        if settings.on_exhausted != OnExhausted::Remove {
+            self.exhausted = None;
+        } else if !self.lanes.others_delivered(lane) && self.exhausted.is_none_or(|(most, _)| most <= failures) {
+            let left = wait + left_after(&settings.retry_intervals, failures);
+            let at = clock::unix_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            self.exhausted = Some((failures, at));
+        }
     }
 
     /// The receiver works and refuses this one: it is put aside, and the lane goes on.
@@ -513,7 +543,7 @@ impl Deliverer {
         let lasted = Duration::from_millis(clock::unix_ms().saturating_sub(suspended.since_ms));
         if !self.is_permanent() && lasted > settings.suspend_for {
             warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, "The hook is removed: its receiver did nothing but fail while suspended");
-            return Verdict::GiveUp;
+            return Verdict::GiveUp(GivenUp::Suspended);
         }
         Verdict::GoOn
     }

@@ -327,7 +327,11 @@ impl Deliverer {
 
     fn say_lost(&mut self, reason: End) {
         if !std::mem::replace(&mut self.losing, true) {
-            warn!(?reason, "Statements are dropped: neither memory nor Redis has what they are made of any more");
+            const DROPPED: &str = "Statements are dropped: neither memory nor Redis has what they are made of any more";
+            match reason {
+                End::Overflowed => warn!(?reason, "{DROPPED}"),
+                _ => error!(?reason, "{DROPPED}"),
+            }
         }
     }
 

@@ -24,7 +24,10 @@ async fn hooks_are_created_listed_and_destroyed() {
     let url = lab.receiver.url("/x?a=1&b=ü");
     let wanted = ["--meeting", "m & n", "--events", "user-joined,user-left", "--raw"];
     assert_eq!(hooks(&[&["create", &url], &wanted[..]].concat()).await, "Hook 1 is created.\n");
-    assert_eq!(hooks(&["create", &url]).await, "Hook 1 has this URL already; it stays as it is.\n");
+    let stays = "Hook 1 has this URL already; it stays as it is, and gets user-joined,user-left of meeting m & n, raw";
+    assert_eq!(hooks(&[&["create", &url], &wanted[..]].concat()).await, format!("{stays}.\n"));
+    let other = hooks(&["create", &url, "--meeting", "other"]).await;
+    assert_eq!(other, format!("{stays}. For others, destroy it first: bbb-webhooks hooks destroy 1.\n"));
     let second: Value = serde_json::from_str(&hooks(&["create", &lab.receiver.url("/y"), "--json"]).await).unwrap();
     assert_eq!((&second["id"], &second["created"]), (&json!("2"), &json!(true)));
 
@@ -67,6 +70,65 @@ async fn what_the_daemon_refuses_is_an_error_that_says_why() {
 }
 
 #[tokio::test]
+async fn a_permanent_hook_is_destroyed_where_it_is_configured() {
+    let receiver = Receiver::start().await;
+    let redis = Redis::start().await;
+    let daemon = Daemon::on(&redis).set("hooks.permanentURLs", json!([receiver.url("/x")])).start().await;
+    let ended = daemon.command(&["hooks", "destroy", "1"]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("it is permanent: take it out of hooks.permanentURLs"), "{}", ended.stderr);
+    assert_eq!(daemon.ids().await, ["1"]);
+    let answer = daemon.destroy("1").await;
+    assert_eq!(answer.message_key().as_deref(), Some("destroyMissingHook"), "clients are told what they always were");
+}
+
+#[tokio::test]
+async fn an_event_that_there_is_not_is_warned_of_and_taken() {
+    let lab = Lab::with(|setup| setup.set("events", json!([{"message": "SomeEvtMsg", "id": "of-ours"}]))).await;
+    let asked = ["hooks", "create", &lab.receiver.url("/x"), "--events", "user-join, User-Left,of-ours"];
+    let ended = lab.daemon.command(&asked).await;
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(ended.stderr, "Warning: user-join: no such event; docs/events.md has all\n");
+    // The daemon says it of whoever asks, but not of each of many.
+    for n in 0..20 {
+        lab.hook(&format!("/{n}"), &[("eventID", "no-such-event\n,user-left")]).await;
+    }
+    lab.hook("/known", &[("eventID", "of-ours")]).await;
+    let log = lab.daemon.log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("asks for events that there are not")).collect();
+    assert_eq!(said.len(), 5, "{said:#?}");
+    assert!(said[0].contains("user-join") && !said[0].contains("of-ours"), "{}", said[0]);
+    assert!(said[1].contains("no-such-event") && !said[1].contains("user-left"), "{}", said[1]);
+}
+
+#[tokio::test]
+async fn commands_do_without_the_domain_where_they_need_none() {
+    let lab = Lab::start().await;
+    let port = lab.daemon.address().1.to_string();
+    let setup = Daemon::on(&lab.redis).without_env("SERVER_DOMAIN").env("SERVER_PORT", &port);
+    let id = lab.hook("/x", &[]).await;
+    for arguments in
+        [&["hooks", "list"][..], &["status"], &["parked", &id], &["hooks", "secret", &id], &["sign", "list"]]
+    {
+        let ended = setup.command(arguments).await;
+        assert!(ended.status.success(), "{arguments:?}: {}", ended.stderr);
+    }
+    let ended = setup.command(&["hooks", "test", &id]).await;
+    assert_eq!(ended.status.code(), Some(78), "the receiver is told the domain");
+    assert!(ended.stderr.contains("bbb.serverDomain"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn what_redis_says_is_said_once() {
+    let setup = Daemon::without_redis().env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", &free_port().to_string());
+    for arguments in [&["parked", "1"][..], &["events"]] {
+        let ended = setup.command(arguments).await;
+        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(ended.stderr.matches("onnection refused").count(), 1, "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
 async fn the_api_is_found_where_it_listens_on_all_addresses() {
     let redis = Redis::start().await;
     let daemon =
@@ -102,12 +164,12 @@ async fn a_test_event_goes_straight_to_the_receiver_signed() {
 #[tokio::test]
 async fn a_test_says_what_to_make_of_a_bad_answer() {
     let receiver = Receiver::start().await;
-    let setup = Daemon::without_redis().env("REQUEST_TIMEOUT", "300").env("BEARER_AUTH", "true");
+    let setup = Daemon::without_redis().env("REQUEST_TIMEOUT", "2000").env("BEARER_AUTH", "true");
     for (path, reply, code, hint) in [
         ("/denies", Reply::status(401), 0, "denied"),
         ("/refuses", Reply::status(403), 1, "checksum"),
         ("/moved", Reply::redirect(302, "/denies"), 1, "Register the URL"),
-        ("/hangs", Reply::hang(), 1, "300 ms"),
+        ("/hangs", Reply::hang(), 1, "2000 ms"),
         ("/fails", Reply::status(500), 1, "its own log"),
     ] {
         receiver.answer(path, [reply]);

@@ -1,6 +1,10 @@
 //! How the program starts, or does not, for what it is configured with.
 
+use std::fs::Permissions;
+use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use serde_json::json;
@@ -52,6 +56,33 @@ async fn without_a_secret_it_says_where_it_looked() {
     assert_eq!(ended.status.code(), Some(78));
     for place in ["bbb.sharedSecret", "SHARED_SECRET", &folder, "securitySalt"].iter().chain(&PROPERTIES) {
         assert!(ended.stderr.contains(place), "{place} is not in {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_settings_is_told_who_may() {
+    let setup = Daemon::without_redis().file("local.yml", "bbb:\n  apiPath: /x\n");
+    let file = setup.folder().join("local.yml");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
+    for (arguments, by_hand) in [(&["hooks", "list"][..], true), (&["check"], true), (&["serve"], false)] {
+        let mut program = setup.program(arguments);
+        if rustix::process::geteuid().is_root() {
+            // Whom nothing stops. Another cannot even look into the folder.
+            program.uid(65534).gid(65534).current_dir("/");
+        }
+        let ended = match program.output() {
+            Ok(ended) => ended,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                println!("not tested: nobody else can run the program from where it is");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(78), "{said}");
+        assert!(said.contains("local.yml: cannot be read: Permission denied"), "{said}");
+        assert_eq!(said.contains("sudo -u bigbluebutton bbb-webhooks"), by_hand, "{said}");
+        assert_eq!(said.contains("then start bbb-webhooks again"), !by_hand, "{said}");
     }
 }
 

@@ -120,8 +120,12 @@ async fn explain_shows_what_matched() {
     let redis = Redis::start().await;
     let entry = json!({"message": "SomeEvtMsg", "id": "some", "attributes": {
         "a": {"b": "/core/body/b", "missing": "/core/body/c"},
+        "c": {"constant": "always"},
     }});
-    let daemon = Daemon::on(&redis).set("events", json!([entry])).start().await;
+    let elsewhere =
+        json!({"message": "OtherEvtMsg", "id": "other", "meeting": "/core/body/nope", "user": "/core/body/who"});
+    let over = json!({"message": "MeetingCreatedEvtMsg", "id": "meeting-created", "override": true, "attributes": {"d": "/d"}});
+    let daemon = Daemon::on(&redis).set("events", json!([entry, elsewhere, over])).start().await;
     let mut text = daemon.follow(&["events", "--explain"]);
     let mut json = daemon.follow(&["events", "--explain", "--json", "--message", "SomeEvtMsg,NobodyMapsThis"]);
     text.says("Ctrl-C ends it").await;
@@ -130,30 +134,43 @@ async fn explain_shows_what_matched() {
     redis.publish_on(CHANNEL, message).await;
     redis.publish_on(CHANNEL, r#"{"envelope":{"name":"NobodyMapsThis"}}"#).await;
     redis.publish(&Meeting::new("math-101").created()).await;
-    let lines = text.prints(11).await;
+    redis.publish_on(CHANNEL, r#"{"envelope":{"name":"OtherEvtMsg"},"core":{"body":{"who":"w_y"}}}"#).await;
+    let lines = text.prints(20).await;
     assert!(lines[0].contains("SomeEvtMsg"), "{lines:#?}");
     assert_eq!(
-        lines[1..6],
+        lines[1..7],
         [
             "  configured: some",
-            "    meeting              none",
+            "    meeting              none; only global hooks get it",
             "    user                 w_x",
             "    attribute a.b        /core/body/b: [1]",
             "    attribute a.missing  /core/body/c: nothing there, left out",
+            "    attribute c          constant: \"always\"",
         ]
     );
-    assert!(lines[6].starts_with("  becomes {\"data\":{\"type\":\"event\",\"id\":\"some\""), "{lines:#?}");
+    assert!(lines[7].starts_with("  becomes {\"data\":{\"type\":\"event\",\"id\":\"some\""), "{lines:#?}");
     assert!(
-        lines[7].contains("NobodyMapsThis") && lines[8] == "  no event: nobody maps messages of its name",
+        lines[8].contains("NobodyMapsThis") && lines[9] == "  no event: nobody maps messages of its name",
         "{lines:#?}"
     );
-    assert!(lines[9].contains("MeetingCreatedEvtMsg") && lines[9].ends_with("math-101"), "{lines:#?}");
-    assert_eq!(lines[10], "  built in: meeting-created");
+    assert!(lines[10].contains("MeetingCreatedEvtMsg") && lines[10].ends_with("math-101"), "{lines:#?}");
+    assert_eq!(
+        lines[11..14],
+        [
+            "  built in: meeting-created",
+            "  configured: meeting-created, over the built-in event",
+            "    attribute d  /d: nothing there, left out",
+        ]
+    );
+    assert_eq!(
+        lines[17..19],
+        ["    meeting  /core/body/nope: nothing there; only global hooks get it", "    user     /core/body/who: w_y",]
+    );
     let lines: Vec<Value> = json.prints(2).await.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["configured"][0]["attributes"][1]["found"], false);
     assert_eq!(
         lines[0]["events"][0]["data"]["attributes"],
-        json!({"user": {"internal-user-id": "w_x"}, "a": {"b": [1]}})
+        json!({"user": {"internal-user-id": "w_x"}, "a": {"b": [1]}, "c": "always"})
     );
     assert_eq!((&lines[1]["message"], &lines[1]["events"]), (&json!("NobodyMapsThis"), &json!([])));
     assert!(text.stop(Signal::INT).await.success());

@@ -219,7 +219,13 @@ async fn events_that_redis_lost_are_said_to_be_lost_once() {
         lab.receiver.to("/x").iter().any(|request| request.body.contains("the+last")).then_some(())
     })
     .await;
-    assert_eq!(lab.daemon.log().matches("neither memory nor Redis").count(), 1);
+    let log = lab.daemon.log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("neither memory nor Redis")).collect();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("ERROR"), "data is lost: {}", said[0]);
+    let status = lab.daemon.command(&["status"]).await;
+    assert_eq!(status.status.code(), Some(1));
+    assert!(status.stdout.contains("since the start: Redis lost them before they were delivered"), "{}", status.stdout);
 }
 
 #[tokio::test]

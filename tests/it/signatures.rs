@@ -137,7 +137,7 @@ async fn the_official_library_in_javascript_takes_every_callback() {
 #[tokio::test]
 async fn the_secret_of_a_hook_needs_no_daemon_and_follows_as_documented() {
     let setup = Daemon::without_redis().without_env("SERVER_DOMAIN");
-    for id in ["1", "6f1ab2c3-0b5e-4c57-8d5c-3f2f1f0a9b1e", "no such hook"] {
+    for id in ["1", "6f1ab2c3-0b5e-4c57-8d5c-3f2f1f0a9b1e", "bbb-webhooks-test"] {
         let ended = setup.command(&["hooks", "secret", id]).await;
         assert_eq!(ended.stdout, format!("{}\n", hook_secret(SECRET, id)), "{}", ended.stderr);
     }

@@ -83,8 +83,23 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "events:\n  - message: M\n    id: x\n    overide: true\n",
-            "etc/local.yml:2:5: events[0]: unknown key \"overide\", expected one of message, id, meeting, user, attributes, \
+            "etc/local.yml:4:5: events[0].overide: unknown key, expected one of message, id, meeting, user, attributes, \
              override",
+        ),
+        (
+            "events:\n  - message: M\n    id: x\n    override: true\n",
+            "etc/local.yml:4:5: events[0].override: got true, expected none: no built-in event has the id x; docs/events.md \
+             has all",
+        ),
+        (
+            "events:\n  - message: M\n    id: x\n    attributes:\n      meeting: {constant: hi}\n",
+            "etc/local.yml:5:7: events[0].attributes.meeting: expected a mapping of further attributes: they are added to \
+             internal-meeting-id and external-meeting-id, which are filled in",
+        ),
+        (
+            "events:\n  - message: M\n    id: x\n    attributes:\n      user:\n        name: /n\n        external-user-id: /e\n",
+            "etc/local.yml:7:9: events[0].attributes.user.external-user-id: is filled in, expected other names; which user it \
+             is, says the key user of the entry",
         ),
         (
             "events:\n  - message: M\n    id: x\n  - message: M\n    id: x\n",
@@ -94,6 +109,16 @@ fn what_is_wrong_is_said_with_its_place() {
     ] {
         assert_eq!(problems_of(yaml), [problem]);
     }
+}
+
+#[test]
+fn attributes_may_add_to_the_ids_and_have_their_names_elsewhere() {
+    let event =
+        "message: M, id: x, attributes: {meeting: {name: /n}, user: {role: /r}, room: {internal-meeting-id: /i}}";
+    assert_eq!(problems_of(&format!("events: [{{{event}}}]")), [""; 0]);
+    let over =
+        "message: UserLeftMeetingEvtMsg, id: user-left, override: true, attributes: {user: {external-user-id: /e}}";
+    assert_eq!(problems_of(&format!("events: [{{{over}}}]")), [""; 0], "what is put over an event replaces");
 }
 
 #[test]

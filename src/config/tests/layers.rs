@@ -216,3 +216,29 @@ fn debug_output_shows_no_secret() {
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("SHARED_SECRET"));
 }
+
+#[test]
+fn a_tab_is_named() {
+    for yaml in ["hooks:\n\tqueueSize: 3\n", "hooks:\n  queueSize: 3\n \tmultiEvent: 3\n"] {
+        let problems = problems_of(yaml);
+        let line = yaml.lines().position(|line| line.contains('\t')).unwrap() + 1;
+        assert!(
+            problems[0].ends_with(&format!("; line {line} begins with a tab, where YAML takes blanks only")),
+            "{problems:?}"
+        );
+    }
+    let problems = problems_of("hooks:\n  queueSize: [3\n");
+    assert!(!problems[0].contains("tab"), "{problems:?}");
+}
+
+#[test]
+fn a_folder_that_is_named_and_not_there_is_said() {
+    let mut server = Server::new().file("file", "");
+    let (missing, file) = (server.path("missing"), server.path("file"));
+    server.sources.folders.extend([missing, file, "/etc/bigbluebutton/bbb-webhooks/".into()]);
+    // What is in the way of a file is said of that.
+    server.sources.folders.retain(|folder| !folder.ends_with("file"));
+    assert_eq!(server.notices(), [""; 0], "nobody named it");
+    let server = server.variable("NODE_CONFIG_DIR", "...");
+    assert_eq!(server.notices(), ["environment variable NODE_CONFIG_DIR: missing: there is no such folder"]);
+}

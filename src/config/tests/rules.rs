@@ -128,6 +128,48 @@ fn lists_in_variables_are_json_or_have_commas() {
     );
 }
 
+#[test]
+fn a_list_that_is_none_is_told_as_its_place_would_have_it() {
+    let problems = problems_of("hooks:\n  permanentURLs: http://x\n");
+    let expected = "expected a list: each item in a line of its own below the key that begins with \"- \"";
+    assert_eq!(problems, [format!("etc/local.yml:2:3: hooks.permanentURLs: got a text, {expected}")]);
+    let problems = Server::new().variable("PERMANENT_HOOKS", "http://x").problems();
+    assert!(problems[0].contains("expected a list in JSON"), "{problems:?}");
+}
+
+#[test]
+fn ids_that_no_event_has_are_said() {
+    let yaml = "
+events: [{message: M, id: of-ours}]
+bbb:
+  includeEvents:
+    - user-joind
+    - USER-JOINED
+    - of-ours
+    - user-audio-listen-only-enabled
+";
+    let server = Server::new().file("etc/local.yml", yaml).variable("EXCLUDE_EVENTS", "user-left,nothing\n");
+    assert_eq!(
+        server.notices(),
+        [
+            "etc/local.yml:5:7: bbb.includeEvents[0]: user-joind: no such event; docs/events.md has all",
+            "environment variable EXCLUDE_EVENTS: nothing: no such event; docs/events.md has all",
+        ]
+    );
+}
+
+#[test]
+fn what_else_is_wrong_is_said_with_what_stops_the_start() {
+    let yaml = "hooks:\n  queueSizes: 1\n  multiEvent: x\n";
+    let mut server = Server::new().file("etc/local.yml", yaml);
+    let said = server.load().unwrap_err().to_string();
+    assert!(said.contains("hooks.multiEvent") && said.contains("hooks.queueSizes: unknown key, ignored"), "{said}");
+    assert!(said.ends_with("then start bbb-webhooks again."), "{said}");
+    server.sources.by_hand = true;
+    let said = server.load().unwrap_err().to_string();
+    assert!(said.ends_with("unknown key, ignored"), "a command is nothing that is started: {said}");
+}
+
 trait Names {
     fn map_names(&self) -> Vec<&'static str>;
 }
@@ -327,6 +369,19 @@ fn without_secret_or_domain_every_place_looked_at_is_named() {
             .replace("in /", "in ")
         );
     }
+}
+
+#[test]
+fn a_placeholder_is_said_where_it_leaves_nothing() {
+    let server =
+        Server::new().anonymous().variable("SERVER_DOMAIN", "d").file("app/default.yml", "bbb: {sharedSecret: ''}");
+    let server = server.file("etc/local.yml", "bbb:\n  apiPath: /x\n  sharedSecret: mysharedsecret\n");
+    let problems = server.problems();
+    let said = "bbb.sharedSecret: not set (etc/local.yml:3: a placeholder, counts as not set); looked at: ";
+    assert!(problems.len() == 1 && problems[0].starts_with(said), "{problems:?}");
+    let problems = server.variable("SHARED_SECRET", "sharedSecret").problems();
+    let said = "not set (variable SHARED_SECRET: a placeholder, counts as not set; etc/local.yml:3: a placeholder";
+    assert!(problems[0].contains(said), "{problems:?}");
 }
 
 #[test]
