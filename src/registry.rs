@@ -28,6 +28,7 @@ use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::hook::EventFilter;
 use crate::hook::Filters;
+use crate::hook::HIGHEST_NUMBER;
 use crate::hook::Hook;
 use crate::hook::Interest;
 use crate::journal::Journal;
@@ -124,9 +125,18 @@ struct Last {
 }
 
 impl Last {
+    /// Those of these hooks, where `counter` is the highest number that a hook was given.
+    fn of(hooks: &[Hook], counter: u64) -> Self {
+        let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
+        Self {
+            number: numbers.filter(|number| *number <= HIGHEST_NUMBER).chain([counter]).max().unwrap_or(0),
+            created_ms: hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0),
+        }
+    }
+
     /// The time for the next hook: later than all before, so that the order of creation shows.
     fn next_created_ms(&mut self, now_ms: u64) -> u64 {
-        self.created_ms = now_ms.max(self.created_ms + 1);
+        self.created_ms = now_ms.max(self.created_ms.saturating_add(1));
         self.created_ms
     }
 
@@ -175,9 +185,7 @@ impl Registry {
         let mut last = self.shared.last.lock().await;
         let StoredHooks { mut hooks, counter } = self.shared.store.load_hooks().await?;
         hooks.sort_by_key(Hook::list_order);
-        let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
-        last.number = numbers.chain([counter]).max().unwrap_or(0);
-        last.created_ms = hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0);
+        *last = Last::of(&hooks, counter);
         self.drop_duplicates(&mut hooks).await?;
         self.reconcile_permanent(&mut hooks, &self.shared.config.get().hooks, &mut last, now_ms).await?;
         self.shared.highest.store(last.number, Relaxed);

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::event::EventId;
 use crate::event::MappedEvent;
 use crate::event::RawForm;
+use crate::journal::cursor::HIGHEST;
 
 /// How many names and values an entry has.
 pub(super) const ARGUMENTS: usize = 18;
@@ -18,9 +19,9 @@ pub(super) fn id(number: u64) -> String {
     format!("{number}-0")
 }
 
-/// The number that an entry's id stands for.
+/// The number that an entry's id stands for; `None` if no event of ours can have it.
 pub(super) fn number(id: &str) -> Option<u64> {
-    id.split_once('-')?.0.parse().ok()
+    id.split_once('-')?.0.parse().ok().filter(|number| *number <= HIGHEST)
 }
 
 /// Adds the fields of an event's entry, names and values in turn, to a command.
@@ -119,5 +120,6 @@ mod tests {
         assert_eq!(number("5-0"), Some(5));
         assert_eq!(number("x-0"), None);
         assert_eq!(number("5"), None);
+        assert_eq!(number("18446744073709551615-0"), None);
     }
 }

@@ -23,7 +23,8 @@ pub(super) async fn page(connection: &Connection, position: u64) -> RedisResult<
     let mut commands = redis::pipe();
     commands.cmd("XRANGE").arg(JOURNAL).arg(entry::id(position + 1)).arg("+").arg("COUNT").arg(PAGE);
     let (entries,): (Entries,) = connection.run(&commands).await?;
-    let last = entries.last().and_then(|(id, _)| entry::number(id));
+    // Behind ours there may be entries of somebody else.
+    let last = entries.iter().rev().find_map(|(id, _)| entry::number(id));
     Ok((events_of(entries), last))
 }
 

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
 use crate::event::HookId;
+use crate::hook::HIGHEST_NUMBER;
 use crate::hook::Hook;
 use crate::state::Change;
 pub use crate::store::behind::WriteBehind;
@@ -172,7 +173,7 @@ impl Store {
     /// If Redis is not there or refuses.
     pub async fn hook_counter(&self) -> Result<u64, Error> {
         let (counter,): (Option<String>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
-        Ok(counter.and_then(|counter| counter.parse().ok()).unwrap_or(0))
+        Ok(counter.and_then(|counter| counter.parse().ok()).filter(|counter| *counter <= HIGHEST_NUMBER).unwrap_or(0))
     }
 
     /// The commands that store a hook, and the highest number given so far.
