@@ -501,3 +501,20 @@ async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 
         },
     }
 }
+
+/// Hooks as Redis has them, whatever they are: for a target of fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    use crate::config::IdFormat;
+    use crate::registry::Last;
+    use crate::store::StoredHooks;
+
+    /// Numbers two more hooks.
+    pub(crate) fn go_on(stored: &StoredHooks) {
+        let counter = stored.counter.min(crate::hook::HIGHEST_NUMBER);
+        let mut last = Last::of(&stored.hooks, counter);
+        let given = [(); 2].map(|()| (last.next_id(IdFormat::Number), last.next_created_ms(7)));
+        assert_ne!(given[0].0, given[1].0, "no number is given twice");
+        assert!(stored.hooks.iter().all(|hook| given.iter().all(|(id, _)| *id != hook.id)), "nor one that there is");
+    }
+}

@@ -71,3 +71,10 @@ fn events_of(entries: impl IntoIterator<Item = (String, HashMap<Vec<u8>, Vec<u8>
     };
     entries.into_iter().filter_map(read).collect()
 }
+
+/// The events of an entry, of which Redis says this: for fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn of_value(id: &[u8], fields: &redis::Value) -> Vec<Event> {
+    let fields = redis::FromRedisValue::from_redis_value(fields.clone()).unwrap_or_default();
+    events_of([(String::from_utf8_lossy(id).into_owned(), fields)])
+}
