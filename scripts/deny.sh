@@ -11,7 +11,7 @@ need_rust_tool cargo-deny || exit 0
 need_commands git:git
 run cargo deny --locked check bans licenses sources
 if run timeout 120 cargo deny fetch db; then
-    run cargo deny --locked check --disable-fetch advisories
+    run cargo deny --locked check advisories
 else
     say "Skipped: advisories, because the list of them cannot be fetched from https://github.com/RustSec/advisory-db"
 fi
