@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks everything: format, lints, documentation, tests, the demo with the debug binary, and the Debian package of it.
+# Checks everything: format, lints, dependencies, documentation, tests, the demo with the debug binary, fuzzing for 30 seconds of each
+# target, and the Debian package of it.
 # Stops at the first failure, with its exit status.
 # With --long it runs only the long tests instead, with the release build, and prints their figures.
 set -euo pipefail
@@ -31,6 +32,7 @@ if cargo clippy --version >/dev/null 2>&1; then
 else
     say "Skipped: the lints, because clippy is not installed (rustup component add clippy)"
 fi
+run scripts/deny.sh
 run env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 run cargo test --locked
 # That the benchmarks run; how fast it is, only bench.sh says.
@@ -38,5 +40,6 @@ run cargo bench --locked --profile dev --bench parts -- --test
 run cargo bench --locked --profile dev --bench daemon -- --quick --only latency --only start
 run cargo build --locked --bins --example demo
 run cargo run --quiet --locked --example demo
+run scripts/fuzz.sh 30
 run scripts/test-package.sh --debug
 say "All is well."

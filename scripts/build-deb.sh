@@ -37,7 +37,7 @@ done
 
 need_rust
 need_packages
-need_debian_packages debhelper dpkg-dev binutils lintian
+need_debian_packages debhelper dpkg-dev binutils lintian python3
 if [ -n "${GLIBC:-}" ]; then
     if [ ! -x target/zig/bin/cargo-zigbuild ]; then
         need_debian_packages python3-venv

@@ -47,9 +47,16 @@ if sh debian/check-glibc "$program" 2.3 >/dev/null 2>&1; then
     fail "the glibc is not compared"
 fi
 
+say "== the package says which libraries are in the program, and the same sources say the same"
+listed=$(mktemp)
+trap 'rm -f "$program" "$listed"' EXIT
+dpkg-deb --fsys-tarfile "$package" | tar -xO ./usr/share/doc/bbb-webhooks/bbb-webhooks.cdx.json >"$listed"
+run python3 debian/tests/sbom "$listed" Cargo.lock
+SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp) run scripts/sbom | grep -v '^+ ' | run cmp - "$listed"
+
 # A Debian for all tests; each works on a copy.
 work=$(mktemp -d)
-trap 'rm -f "$program"; as_root rm -rf --one-file-system "$work"' EXIT
+trap 'rm -f "$program" "$listed"; as_root rm -rf --one-file-system "$work"' EXIT
 run as_root env SUITE="${SUITE:-bookworm}" debian/tests/new-root "$work/root"
 for test in life-cycle repository boot; do
     status=0

@@ -15,6 +15,9 @@ use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::event::RawForm;
 
+/// The highest number that a hook can have as its id: what is above nobody gave, and there would soon be none left.
+pub const HIGHEST_NUMBER: u64 = u64::MAX / 2;
+
 /// Somebody's wish to be called back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {

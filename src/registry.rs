@@ -28,6 +28,7 @@ use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::hook::EventFilter;
 use crate::hook::Filters;
+use crate::hook::HIGHEST_NUMBER;
 use crate::hook::Hook;
 use crate::hook::Interest;
 use crate::journal::Journal;
@@ -149,9 +150,18 @@ struct Last {
 }
 
 impl Last {
+    /// Those of these hooks, where `counter` is the highest number that a hook was given.
+    fn of(hooks: &[Hook], counter: u64) -> Self {
+        let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
+        Self {
+            number: numbers.filter(|number| *number <= HIGHEST_NUMBER).chain([counter]).max().unwrap_or(0),
+            created_ms: hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0),
+        }
+    }
+
     /// The time for the next hook: later than all before, so that the order of creation shows.
     fn next_created_ms(&mut self, now_ms: u64) -> u64 {
-        self.created_ms = now_ms.max(self.created_ms + 1);
+        self.created_ms = now_ms.max(self.created_ms.saturating_add(1));
         self.created_ms
     }
 
@@ -201,9 +211,7 @@ impl Registry {
         let mut last = self.shared.last.lock().await;
         let StoredHooks { mut hooks, counter } = self.shared.store.load_hooks().await?;
         hooks.sort_by_key(Hook::list_order);
-        let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
-        last.number = numbers.chain([counter]).max().unwrap_or(0);
-        last.created_ms = hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0);
+        *last = Last::of(&hooks, counter);
         self.drop_duplicates(&mut hooks).await?;
         self.reconcile_permanent(&mut hooks, &self.shared.config.get().hooks, &mut last, now_ms).await?;
         self.shared.highest.store(last.number, Relaxed);
@@ -539,5 +547,22 @@ async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 
             // The runtime ends, and all that waits with it.
             Err(_) => std::future::pending().await,
         },
+    }
+}
+
+/// Hooks as Redis has them, whatever they are: for a target of fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    use crate::config::IdFormat;
+    use crate::registry::Last;
+    use crate::store::StoredHooks;
+
+    /// Numbers two more hooks.
+    pub(crate) fn go_on(stored: &StoredHooks) {
+        let counter = stored.counter.min(crate::hook::HIGHEST_NUMBER);
+        let mut last = Last::of(&stored.hooks, counter);
+        let given = [(); 2].map(|()| (last.next_id(IdFormat::Number), last.next_created_ms(7)));
+        assert_ne!(given[0].0, given[1].0, "no number is given twice");
+        assert!(stored.hooks.iter().all(|hook| given.iter().all(|(id, _)| *id != hook.id)), "nor one that there is");
     }
 }

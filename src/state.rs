@@ -213,7 +213,7 @@ impl State {
         now_ms: u64,
     ) {
         let mapping_id = self.new_mapping_id();
-        let joined = now_ms.max(self.last_joined + 1);
+        let joined = now_ms.max(self.last_joined.saturating_add(1));
         let users = &mut self.meeting_entry(meeting, now_ms).users;
         let known = users.get(user);
         let is_known = known.is_some();

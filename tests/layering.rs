@@ -149,6 +149,12 @@ const ROOMS: &[Room] = &[
         &["books", "bound", "checksum", "clock", "config", "delivery", "event", "hook", "registry", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
+    // for tests alone
+    room(
+        "api::fuzzing",
+        &["checksum", "config", "delivery", "event", "hook", "server", "status"],
+        &["axum", "hyper", "std::net"],
+    ),
     // tells who asks
     room("server", &["config"], &["axum", "hyper", "hyper_util", "std::net", "tokio", "tokio_util", "tracing"]),
     // Looks at everything, changes nothing.
@@ -162,8 +168,35 @@ const ROOMS: &[Room] = &[
     // Every way in, for tests alone.
     room(
         "fuzzing",
-        &["api", "config", "delivery", "event", "journal", "mapper", "state", "store", "xapi"],
-        &["axum", "fastrand", "hyper", "hyper_util", "rustls", "std::env", "std::fs", "std::process", "tokio"],
+        &[
+            "api",
+            "config",
+            "connection",
+            "delivery",
+            "event",
+            "journal",
+            "mapper",
+            "processor",
+            "registry",
+            "state",
+            "status",
+            "store",
+            "webhooks",
+            "xapi",
+        ],
+        &[
+            "axum",
+            "fastrand",
+            "hyper",
+            "hyper_util",
+            "redis",
+            "rustls",
+            "std::env",
+            "std::fs",
+            "std::process",
+            "tokio",
+            "tokio_util",
+        ],
     ),
     // The only wiring. Nobody uses it but the program.
     room(

@@ -69,6 +69,13 @@ struct Api {
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
 /// Calls are counted where `observer` sees them.
 pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, stop: CancellationToken) {
+    let router = router(observer, config);
+    let api_path: Arc<str> = config.bbb.api_path.as_str().into();
+    server::serve(listener, config.api.limits, router, move |request| canonical(request, &api_path), stop).await;
+}
+
+/// What answers calls in canonical form.
+fn router(observer: Observer, config: &Config) -> Router {
     let secrets: Arc<[Secret]> = config.bbb.accepted_secrets().cloned().collect();
     let checksum_algorithms: Arc<[Algorithm]> = config.api.checksum_algorithms.as_slice().into();
     let refusals = Refusals::new(&config.bbb.api_path, Arc::clone(&secrets), Arc::clone(&checksum_algorithms));
@@ -81,17 +88,15 @@ pub async fn serve(listener: TcpListener, observer: Observer, config: &Config, s
         unknown_events: UnknownEvents::new(config),
         guard: Guard::new(Policy::of_callbacks(config)),
     };
-    let api_path: Arc<str> = config.bbb.api_path.as_str().into();
-    let calls = Calls { counted: observer.requests, api_path: Arc::clone(&api_path) };
-    let router = Router::new()
+    let calls = Calls { counted: observer.requests, api_path: config.bbb.api_path.as_str().into() };
+    Router::new()
         .route("/hooks/ping", get(|| async { "bbb-webhooks API up!" }))
         .route("/hooks/create", get(create))
         .route("/hooks/destroy", get(destroy))
         .route("/hooks/list", get(list))
         .route(STATUS, get(status))
         .with_state(api)
-        .layer(from_fn_with_state(calls, count));
-    server::serve(listener, config.api.limits, router, move |request| canonical(request, &api_path), stop).await;
+        .layer(from_fn_with_state(calls, count))
 }
 
 /// How the daemon does, as JSON: for its own command line, so it is there only for who knows the secret.
@@ -177,6 +182,10 @@ fn new_hook(call: &Signed) -> Result<NewHook, Failure> {
         }
         Ok(url) if url.fragment().is_some() => {
             return refuse("The callbackURL must not have a fragment (#...).".to_owned());
+        }
+        // A checksum is appended, and then it would stand within the URL: in its host it makes that none, in a path another.
+        Ok(_) if callback_url.trim_end_matches(['\t', '\n', '\r']).ends_with(' ') => {
+            return refuse("The callbackURL must not end with a blank.".to_owned());
         }
         Ok(_) => {}
         Err(error) => return refuse(format!("The callbackURL is no absolute http or https URL: {error}.")),

@@ -126,7 +126,7 @@ impl Shared {
 }
 
 /// The client's address; where that is a proxy's on this machine, what the proxy says of its client too.
-fn client(parts: &Parts) -> String {
+pub(super) fn client(parts: &Parts) -> String {
     let Some(peer) = parts.extensions.get::<Peer>() else { return "unknown".to_owned() };
     match forwarded(&parts.headers).filter(|_| peer.is_local()) {
         Some(forwarded) => format!("{forwarded} (says {peer})"),

@@ -278,7 +278,7 @@ impl Lanes {
     /// The callback in flight failed once more. Gives how often it has.
     pub fn failed(&mut self, key: &LaneKey) -> usize {
         self.trying(key).map_or(0, |trying| {
-            trying.failures += 1;
+            trying.failures = trying.failures.saturating_add(1);
             trying.failures
         })
     }

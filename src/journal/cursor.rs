@@ -9,6 +9,21 @@ use roaring::RoaringTreemap;
 use serde::Deserialize;
 use serde::Serialize;
 
+/// The highest number that an event can have. They are µs since 1970 or little more, so this leaves room for all there will
+/// be; what is above was written by somebody else, and after the highest `u64` there would be none left.
+pub const HIGHEST: u64 = u64::MAX / 2;
+
+/// What is wrong with a stored cursor.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCursor {
+    /// It is something else.
+    #[error(transparent)]
+    NotOurs(#[from] serde_json::Error),
+    /// It speaks of numbers beyond [`HIGHEST`].
+    #[error("it speaks of numbers that no event has")]
+    TooHigh,
+}
+
 /// Where a reader goes on after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -71,9 +86,10 @@ impl Cursor {
     /// Reads a stored cursor.
     ///
     /// # Errors
-    /// If the text is none.
-    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    /// If the text is none that was ever written.
+    pub fn from_text(text: &str) -> Result<Self, BadCursor> {
+        let cursor: Self = serde_json::from_str(text)?;
+        if cursor.highest() > HIGHEST { Err(BadCursor::TooHigh) } else { Ok(cursor) }
     }
 
     /// The text that is stored.
@@ -266,6 +282,9 @@ mod tests {
         assert_eq!(Cursor::from_text(&cursor.to_text()).unwrap(), cursor);
         assert_eq!(Cursor::from_text(r#"{"w":7}"#).unwrap(), Cursor::at(7));
         assert!(Cursor::from_text("nonsense").is_err());
+        for beyond in [r#"{"w":9223372036854775808}"#, r#"{"w":1,"d":[[2,18446744073709551615]]}"#] {
+            assert!(matches!(Cursor::from_text(beyond), Err(BadCursor::TooHigh)), "{beyond}");
+        }
         assert_eq!(cursor.highest(), 50);
         assert_eq!(cursor.clipped(25).done, [(20, 25)]);
         assert_eq!(cursor.clipped(5), Cursor { suspended_since_ms: Some(5), ..Cursor::at(5) });

@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::event::EventId;
 use crate::event::MappedEvent;
 use crate::event::RawForm;
+use crate::journal::cursor::HIGHEST;
 
 /// How many names and values an entry has at most.
 pub(super) const ARGUMENTS: usize = 6;
@@ -50,9 +51,9 @@ pub(super) fn id(number: u64) -> String {
     format!("{number}-0")
 }
 
-/// The number that an entry's id stands for.
+/// The number that an entry's id stands for; `None` if no event of ours can have it.
 pub(super) fn number(id: &str) -> Option<u64> {
-    id.split_once('-')?.0.parse().ok()
+    id.split_once('-')?.0.parse().ok().filter(|number| *number <= HIGHEST)
 }
 
 /// Adds the fields of an event's entry, names and values in turn, to a command.
@@ -108,23 +109,25 @@ pub(super) fn read(id: &str, mut fields: HashMap<String, String>) -> Option<Even
     })
 }
 
+/// An event, written and read again.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn through_redis(event: &Event) -> Option<Event> {
+    let mut command = redis::cmd("XADD");
+    write(event, &mut command);
+    let mut texts = command.args_iter().skip(1).filter_map(|arg| match arg {
+        redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).ok(),
+        _ => None,
+    });
+    let mut fields = HashMap::new();
+    while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+        fields.insert(name, value);
+    }
+    read(&id(event.number), fields)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn through_redis(event: &Event) -> Option<Event> {
-        let mut command = redis::cmd("XADD");
-        write(event, &mut command);
-        let mut texts = command.args_iter().skip(1).map(|arg| match arg {
-            redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-            other => panic!("{other:?}"),
-        });
-        let mut fields = HashMap::new();
-        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-            fields.insert(name, value);
-        }
-        read(&id(event.number), fields)
-    }
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -157,5 +160,6 @@ mod tests {
         assert_eq!(number("5-0"), Some(5));
         assert_eq!(number("x-0"), None);
         assert_eq!(number("5"), None);
+        assert_eq!(number("18446744073709551615-0"), None);
     }
 }

@@ -403,16 +403,29 @@ impl Drop for Reader {
     }
 }
 
-/// Reads entries of the stream, whatever they are: a target for fuzzing.
+/// Entries of the stream, whatever they are: for targets of fuzzing.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing {
-    use std::collections::HashMap;
-
+    use crate::event::Event;
     use crate::journal::entry;
+    use crate::journal::stream;
 
-    /// As the entry with this id.
-    pub(crate) fn read(id: &str, fields: HashMap<String, String>) {
-        let _ = entry::read(id, fields).map(|event| (event.memory_bytes(), event.json(true).is_some()));
+    /// Reads fields as Redis gives them, as the entry with this id.
+    pub(crate) fn read(id: &[u8], fields: &redis::Value) {
+        for event in stream::of_value(id, fields) {
+            let _ = (event.memory_bytes(), event.json(true).is_some());
+            there_and_back(&event);
+        }
+    }
+
+    /// Writes an event, and reads it again.
+    pub(crate) fn there_and_back(event: &Event) {
+        let read = entry::through_redis(event);
+        assert_eq!(
+            read.map(|event| event.mapped.json),
+            Some(event.mapped.json.clone()),
+            "what is written is read back"
+        );
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) async fn page(connection: &Connection, position: u64) -> RedisResult<
     let mut commands = redis::pipe();
     commands.cmd("XRANGE").arg(JOURNAL).arg(entry::id(position + 1)).arg("+").arg("COUNT").arg(PAGE);
     let (entries,): (Entries,) = connection.run(&commands).await?;
-    let last = entries.last().and_then(|(id, _)| entry::number(id));
+    // Behind ours there may be entries of somebody else.
+    let last = entries.iter().rev().find_map(|(id, _)| entry::number(id));
     Ok((events_of(entries), last))
 }
 
@@ -69,4 +70,11 @@ fn events_of(entries: impl IntoIterator<Item = (String, HashMap<Vec<u8>, Vec<u8>
         event
     };
     entries.into_iter().filter_map(read).collect()
+}
+
+/// The events of an entry, of which Redis says this: for fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn of_value(id: &[u8], fields: &redis::Value) -> Vec<Event> {
+    let fields = redis::FromRedisValue::from_redis_value(fields.clone()).unwrap_or_default();
+    events_of([(String::from_utf8_lossy(id).into_owned(), fields)])
 }

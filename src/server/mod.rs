@@ -44,6 +44,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Peer(SocketAddr);
 
 impl Peer {
+    /// Whoever has this address.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self(address)
+    }
+
     /// Whether it is on this machine, as a proxy is.
     #[must_use]
     pub fn is_local(self) -> bool {
@@ -87,7 +93,7 @@ pub async fn serve(
                 let router = router.clone();
                 let service = tower::service_fn(move |mut request: Request<Incoming>| {
                     let asking = asked.asks();
-                    request.extensions_mut().insert(Peer(address));
+                    request.extensions_mut().insert(Peer::new(address));
                     let answer = router.clone().oneshot(rewrite(request).map(Body::new));
                     async move {
                         let answer = answer.await;

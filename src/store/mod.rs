@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::connection::Connection;
 use crate::event::HookId;
+use crate::hook::HIGHEST_NUMBER;
 use crate::hook::Hook;
 use crate::state::Change;
 pub use crate::store::behind::WriteBehind;
@@ -172,7 +173,7 @@ impl Store {
     /// If Redis is not there or refuses.
     pub async fn hook_counter(&self) -> Result<u64, Error> {
         let (counter,): (Option<String>,) = self.connection.run(redis::pipe().get(COUNTER)).await?;
-        Ok(counter.and_then(|counter| counter.parse().ok()).unwrap_or(0))
+        Ok(counter.and_then(|counter| counter.parse().ok()).filter(|counter| *counter <= HIGHEST_NUMBER).unwrap_or(0))
     }
 
     /// The commands that store a hook, and the highest number given so far.
@@ -259,18 +260,56 @@ fn readable<T>(
     hashes.into_iter().filter_map(one).collect()
 }
 
-/// Reads hashes, whatever they are: a target for fuzzing.
+/// Hashes and texts, whatever they are: for targets of fuzzing.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing {
+    use crate::state::Change;
+    use crate::store::StoredHooks;
+    use crate::store::StoredMappings;
+    use crate::store::StoredMeeting;
+    use crate::store::StoredUser;
     use crate::store::format;
     use crate::store::format::Fields;
+    use crate::store::format::Written;
+    use crate::store::orders::Order;
+    use crate::store::parked::Parked;
 
-    /// As a hook, a meeting and a user.
-    pub(crate) fn read(fields: &Fields) {
-        if let Some(hook) = format::hook("1", fields) {
-            let _ = (hook.list_order(), hook.host(), hook.public_url(), format::of_hook(&hook));
+    /// Reads a hash as a hook, a meeting and a user.
+    pub(crate) fn read(fields: &Fields) -> (StoredHooks, StoredMappings) {
+        let hooks: Vec<_> = format::hook("1", fields).into_iter().collect();
+        for hook in &hooks {
+            let _ = (hook.list_order(), hook.host(), hook.public_url(), format::of_hook(hook));
         }
-        let _ = format::meeting("1", fields).map(|meeting| format::of_meeting(&meeting));
-        let _ = format::user("1", fields);
+        let counter = fields.get("id").and_then(|id| id.parse().ok()).unwrap_or(0);
+        let meetings = format::meeting("1", fields).into_iter().collect();
+        let users = format::user("1", fields).into_iter().collect();
+        (StoredHooks { hooks, counter }, StoredMappings { meetings, users })
+    }
+
+    /// Reads a text as a parked event and as an order.
+    pub(crate) fn read_json(text: &str) {
+        let _ = serde_json::from_str::<Parked>(text).map(|parked| parked.size());
+        let _ = serde_json::from_str::<Order>(text);
+    }
+
+    /// Writes changes of the state, and reads them again.
+    pub(crate) fn there_and_back(changes: &[Change]) {
+        let as_read = |fields: Written| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        for change in changes {
+            match change {
+                Change::PutMeeting(id, meeting) => {
+                    let stored = StoredMeeting::of(id, meeting);
+                    let read = format::meeting("1", &as_read(format::of_meeting(&stored)));
+                    assert!(id.as_str().is_empty() || read.is_some(), "a meeting is read back");
+                }
+                Change::AddUser(meeting, id, user) | Change::PutUser(meeting, id, user) => {
+                    let stored = StoredUser { meeting: meeting.clone(), id: id.clone(), user: user.clone() };
+                    let read = format::user("1", &as_read(format::of_user(meeting, id, user)));
+                    let same = read.is_some_and(|read| read.user.attributes == stored.user.attributes);
+                    assert!(id.as_str().is_empty() || same, "a user is read back");
+                }
+                Change::RemoveMeeting(_) | Change::RemoveUser(_) | Change::RemoveAddedUser(_) => {}
+            }
+        }
     }
 }

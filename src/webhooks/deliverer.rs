@@ -577,7 +577,7 @@ impl Deliverer {
         self.unreported_since = None;
         self.tries_unreported_since = None;
         let now_ms = clock::unix_ms();
-        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.wait_ms, ..tried };
+        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms.saturating_add(tried.wait_ms), ..tried };
         let position = self.reader.position();
         let tried = self.lanes.tried(self.now()).into_iter().map(on_the_wall);
         let mut cursor = Cursor {

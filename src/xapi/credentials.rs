@@ -85,6 +85,11 @@ impl Lrs {
     }
 
     fn of_payload_by(payload: &str, secret: &Secret) -> Result<Self, BadPayload> {
+        Self::of_decrypted(&decrypt(payload, secret)?)
+    }
+
+    /// The one of which a decrypted payload tells.
+    pub(crate) fn of_decrypted(plain: &[u8]) -> Result<Self, BadPayload> {
         #[derive(Deserialize)]
         struct Payload {
             lrs_endpoint: Option<String>,
@@ -92,8 +97,7 @@ impl Lrs {
             lrs_username: Option<String>,
             lrs_password: Option<String>,
         }
-        let plain = decrypt(payload, secret)?;
-        let text = std::str::from_utf8(&plain).map_err(|_| BadPayload::WrongSecret)?;
+        let text = std::str::from_utf8(plain).map_err(|_| BadPayload::WrongSecret)?;
         let payload: Payload = serde_json::from_str(text).map_err(|_| BadPayload::NotAnObject)?;
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         let statements = filled(payload.lrs_endpoint).and_then(|endpoint| statements_url(endpoint.trim()));

@@ -420,7 +420,7 @@ impl Deliverer {
     fn report(&mut self) {
         self.unreported_since = None;
         let (now, now_ms) = (self.now(), clock::unix_ms());
-        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms + tried.wait_ms, ..tried };
+        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms.saturating_add(tried.wait_ms), ..tried };
         let tried = self.outlets.values().flat_map(|outlet| outlet.lanes.tried(now)).map(on_the_wall);
         let position = self.reader.position();
         let mut cursor = Cursor {
