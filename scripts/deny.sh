@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/prerequisites.sh
 
 need_rust
-need_rust_tool cargo-deny || exit 0
+need_rust_tool cargo-deny 0.20.2 || exit 0
 need_commands git:git
 run cargo deny --locked check bans licenses sources
 if run timeout 120 cargo deny fetch db; then

