@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
 use tracing::warn;
 
+use crate::books::departed::Departed;
 use crate::config::Current;
 use crate::config::Hooks as Settings;
 use crate::config::IdFormat;
@@ -139,7 +141,23 @@ struct Shared {
     highest: AtomicU64,
     /// How many hooks were given up, in the order of [`GivenUp::ALL`].
     given_up: [AtomicU64; 2],
+    /// What was counted of hooks that are gone. Locked only while `hooks` is.
+    departed: StdMutex<Departed>,
     changes: UnboundedSender<HookChange>,
+}
+
+/// Most series of hooks that are gone, before it is looked which of them are needed.
+const MOST_DEPARTED: usize = 1000;
+
+/// Hooks in the order created.
+fn listed<'a>(hooks: impl Iterator<Item = &'a Arc<Hook>>) -> Vec<Arc<Hook>> {
+    let mut listed: Vec<_> = hooks.cloned().collect();
+    listed.sort_by_key(|hook| hook.list_order());
+    listed
+}
+
+fn public_urls(hooks: &HashMap<HookId, Arc<Hook>>) -> HashSet<String> {
+    hooks.values().map(|hook| hook.public_url()).collect()
 }
 
 /// The highest values given so far.
@@ -192,6 +210,7 @@ impl Registry {
             creating: StdMutex::new(None),
             highest: AtomicU64::new(0),
             given_up: Default::default(),
+            departed: StdMutex::default(),
             journal,
             config: config.clone(),
             filters: Filters::new(filter(&config.get().hooks)),
@@ -418,10 +437,40 @@ impl Registry {
 
     /// Forgets a hook; gives whether there was one.
     fn let_go(&self, id: &HookId) -> bool {
-        let known = self.write().get_or_insert_default().remove(id).is_some();
+        let books = self.shared.journal.books_of(id);
+        let known = {
+            let mut hooks = self.write();
+            let hooks = hooks.get_or_insert_default();
+            let known = hooks.remove(id);
+            if let (Some(hook), Some(books)) = (&known, books) {
+                let mut departed = self.departed();
+                departed.add(&hook.public_url(), &books.copy().1);
+                if departed.delivered.len() + departed.failures.len() > MOST_DEPARTED {
+                    departed.keep_only(&public_urls(hooks));
+                }
+            }
+            known.is_some()
+        };
         self.leave_no_trace(id);
         self.tell(HookChange::Removed(id.clone()));
         known
+    }
+
+    fn departed(&self) -> MutexGuard<'_, Departed> {
+        self.shared.departed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hooks in the order created, none until they are known; and at the same moment what was counted of those that are gone
+    /// and shared a public URL with one of these.
+    #[must_use]
+    pub fn all_and_departed(&self) -> (Vec<Arc<Hook>>, Departed) {
+        let hooks = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = hooks.as_ref() else { return <_>::default() };
+        let mut departed = self.departed();
+        if *departed != Departed::default() {
+            departed.keep_only(&public_urls(known));
+        }
+        (listed(known.values()), departed.clone())
     }
 
     /// How many hooks were given up since the daemon started, and why.
@@ -464,9 +513,7 @@ impl Registry {
             _ => true,
         };
         let known = hooks.as_ref().ok_or(Error::NotReady)?;
-        let mut listed: Vec<_> = known.values().filter(|hook| gets(hook)).cloned().collect();
-        listed.sort_by_key(|hook| hook.list_order());
-        Ok(listed)
+        Ok(listed(known.values().filter(|hook| gets(hook))))
     }
 
     /// What a hook wants to see of the journal now, whenever it was accepted; `None` if there is no such hook.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::books::Account;
 use crate::books::calls::Calls;
 use crate::books::calls::Standing;
+use crate::books::departed::Departed;
 use crate::books::intake::Intake;
 use crate::books::requests::ApiRequest;
 use crate::books::requests::ApiRequests;
@@ -75,6 +76,8 @@ pub struct Status {
     pub given_up: [(GivenUp, u64); 2],
     /// The hooks in the order created; empty until they are known.
     pub hooks: Vec<(Arc<Hook>, ReaderStatus)>,
+    /// What was counted of hooks that are gone and shared a public URL with one of these.
+    pub departed: Departed,
     /// The xAPI output, and how many events had no Learning Record Store to go to.
     pub xapi: Option<(ReaderStatus, u64)>,
 }
@@ -94,7 +97,8 @@ impl Observer {
         let parked: HashMap<_, _> =
             names.into_iter().zip(parked.ok().and_then(Result::ok).unwrap_or_default()).collect();
         let mut hooks = Vec::new();
-        for hook in self.registry.list(None).unwrap_or_default() {
+        let (known, departed) = self.registry.all_and_departed();
+        for hook in known {
             // A hook that is just coming or going has no books.
             if let Some(copy) = readers.remove(&hook.id) {
                 let parked = parked.get(&hook.id).copied();
@@ -115,6 +119,7 @@ impl Observer {
             requests: self.requests.counts(),
             given_up: self.registry.given_up(),
             hooks,
+            departed,
             xapi,
         }
     }

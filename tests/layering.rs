@@ -126,7 +126,7 @@ const ROOMS: &[Room] = &[
         &["clock", "event", "hook", "journal", "mapper", "registry", "store"],
         &["tokio", "tokio_util", "tracing"],
     ),
-    room("registry", &["config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
+    room("registry", &["books", "config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
     room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
     // looks names up
@@ -161,7 +161,7 @@ const ROOMS: &[Room] = &[
     room("status", &["books", "clock", "event", "hook", "journal", "registry", "xapi"], &["tokio"]),
     room(
         "metrics",
-        &["books", "config", "hook", "journal", "server", "status"],
+        &["books", "config", "event", "hook", "journal", "server", "status"],
         &["axum", "tokio", "tokio_util", "tracing"],
     ),
     room("metrics::process", &[], &["std::fs"]),

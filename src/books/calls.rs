@@ -63,6 +63,8 @@ pub struct Calls {
     pub failures: HashMap<(String, EventId), u64>,
     /// Events delivered, by their id.
     pub delivered: HashMap<EventId, u64>,
+    /// Events parked, by their id.
+    pub parked: HashMap<EventId, u64>,
     /// How long they took.
     pub latency: Latency,
     /// Attempts under way.
@@ -95,6 +97,11 @@ impl Calls {
             Some(count) => *count += 1,
             None => drop(self.delivered.insert(event.clone(), 1)),
         }
+    }
+
+    /// Takes note of an event that was parked.
+    pub fn parked(&mut self, event: &EventId) {
+        *self.parked.entry(event.clone()).or_default() += 1;
     }
 
     /// Takes note of an event in an attempt that failed for this reason.

@@ -1,11 +1,13 @@
 //! What is counted, for whoever wants to see how the daemon does: here the account of what became of a hook's events, which
-//! balances at any moment; [`calls`], the attempts to deliver them; [`intake`], the messages they are made of; [`requests`],
+//! balances at any moment; [`calls`], the attempts to deliver them; [`departed`], those of hooks that are gone;
+//! [`intake`], the messages they are made of; [`requests`],
 //! the calls of the API.
 //!
 //! Every event that was accepted and that a hook wants is in exactly one place: not taken from the journal yet, taken and
 //! unfinished (waiting, in flight, or to be tried again), delivered, parked, or dropped for a reason.
 
 pub mod calls;
+pub mod departed;
 pub mod intake;
 pub mod requests;
 

@@ -175,6 +175,11 @@ impl Log {
         self.readers.values().map(|reader| (reader.name.clone(), Arc::clone(&reader.books))).collect()
     }
 
+    /// The books of a reader.
+    pub(super) fn books_of(&self, name: &HookId) -> Option<Arc<Books>> {
+        self.readers.values().find(|reader| reader.name == *name).map(|reader| Arc::clone(&reader.books))
+    }
+
     /// Memory had to let go all up to this number.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten

@@ -263,6 +263,12 @@ impl Journal {
         self.log().books()
     }
 
+    /// The books of a reader.
+    #[must_use]
+    pub fn books_of(&self, name: &HookId) -> Option<Arc<Books>> {
+        self.log().books_of(name)
+    }
+
     /// How many entries the stream has.
     ///
     /// # Errors

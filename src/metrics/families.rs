@@ -1,6 +1,7 @@
 //! What is measured, by name. The names up to [`of_the_node_daemon`]'s end are the Node daemon's, for whoever has dashboards.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use prometheus::proto::Bucket;
 use prometheus::proto::Counter;
@@ -14,6 +15,7 @@ use prometheus::proto::MetricType;
 use crate::books::calls::LATENCY_BOUNDS_MS;
 use crate::books::calls::Latency;
 use crate::books::calls::Standing;
+use crate::event::EventId;
 use crate::hook::Hook;
 use crate::journal::Health;
 use crate::status::ReaderStatus;
@@ -113,20 +115,27 @@ fn of_the_node_daemon(status: &Status) -> Vec<Family> {
         let url = hook.public_url();
         reader.calls.failures.iter().map(move |((reason, event), count)| ((url.clone(), reason, event), *count))
     });
+    let departed = &status.departed;
+    let failed_before = departed.failures.iter().map(|((url, reason, event), n)| ((url.clone(), reason, event), *n));
+    let processed_before = departed.delivered.iter().map(|((url, event), n)| ((event, url.clone()), *n));
     let processed = status.hooks.iter().flat_map(|(hook, reader)| {
         let url = hook.public_url();
         reader.calls.delivered.iter().map(move |(event, count)| ((event, url.clone()), *count))
     });
     let registered = status.hooks.iter().map(|(hook, _)| ((hook.public_url(), hook.permanent, hook.raw), 1));
-    let given_up: u64 = status.hooks.iter().map(|(_, reader)| reader.account.parked).sum();
-    let parked_by_xapi = status.xapi.as_ref().map(|(reader, _)| reader.account.parked);
+    let parked_by_hooks = status.hooks.iter().flat_map(|(_, reader)| by_event(WEBHOOKS, &reader.calls.parked));
+    let parked_by_xapi = status.xapi.iter().flat_map(|(reader, _)| by_event(XAPI, &reader.calls.parked));
+    let parked = parked_by_hooks.chain(by_event(WEBHOOKS, &departed.parked)).chain(parked_by_xapi);
     vec![
         modules,
         Family::counter("event_process_failures", "Messages that could not be understood")
             .count(&[], status.intake.unparseable.get()),
-        Family::counter("event_dispatch_failures", "Events that an output gave up: they are parked")
-            .count(&[("outputEventId", ""), ("module", WEBHOOKS)], given_up)
-            .each(parked_by_xapi, |family, parked| family.count(&[("outputEventId", ""), ("module", XAPI)], parked)),
+        Family::counter("event_dispatch_failures", "Events that an output gave up: they are parked").each(
+            summed(parked),
+            |family, ((event, module), count)| {
+                family.count(&[("outputEventId", event.as_str()), ("module", module)], count)
+            },
+        ),
         Family::gauge("meeting_mappings", "Meetings remembered").count(&[], status.intake.meetings.get()),
         Family::gauge("user_mappings", "Users remembered").count(&[], status.intake.users.get()),
         Family::counter("out_hooks_api_requests", "Calls of the API").each(
@@ -157,13 +166,13 @@ fn of_the_node_daemon(status: &Status) -> Vec<Family> {
             },
         ),
         Family::counter("out_hooks_hook_failures", "Events in callbacks that failed, each attempt counted").each(
-            summed(failures),
+            summed(failures.chain(failed_before)),
             |family, ((url, reason, event), count)| {
                 family.count(&[("callbackURL", &url), ("reason", reason), ("eventId", event.as_str())], count)
             },
         ),
         Family::counter("out_hooks_processed_events", "Events delivered")
-            .each(summed(processed), |family, ((event, url), count)| {
+            .each(summed(processed.chain(processed_before)), |family, ((event, url), count)| {
                 family.count(&[("eventId", event.as_str()), ("callbackURL", &url)], count)
             }),
     ]
@@ -289,6 +298,13 @@ fn histogram(latency: &Latency) -> Histogram {
     histogram.set_sample_count(latency.buckets.iter().sum());
     histogram.set_sample_sum(float(latency.sum_ms) / 1000.0);
     histogram
+}
+
+fn by_event<'a>(
+    module: &'a str,
+    counts: &'a HashMap<EventId, u64>,
+) -> impl Iterator<Item = ((&'a EventId, &'a str), u64)> {
+    counts.iter().map(move |(event, count)| ((event, module), *count))
 }
 
 /// Series of the same labels are one: hooks may share a URL but for its query.

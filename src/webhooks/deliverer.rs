@@ -528,6 +528,7 @@ impl Deliverer {
             self.shared.registry.park(&self.hook.id, event, &reason, clock::unix_ms());
         }
         self.books.finished(End::Parked, numbers.len() - lost);
+        self.books.note(|calls| events.iter().for_each(|event| calls.parked(&event.mapped.id)));
         self.count_lost(&numbers, lost);
         self.finish(&numbers);
     }

@@ -391,6 +391,7 @@ impl Deliverer {
             self.shared.behind.park(&HookId::from(READER), event, &answer.to_string(), clock::unix_ms());
         }
         self.books.finished(End::Parked, numbers.len() - lost);
+        self.books.note(|calls| events.iter().for_each(|event| calls.parked(&event.mapped.id)));
         self.count_lost(&numbers, lost);
         self.finish(&numbers);
     }

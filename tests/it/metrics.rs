@@ -79,10 +79,6 @@ async fn the_names_of_the_node_daemon_are_there_with_their_labels() {
         ("bbb_webhooks_module_status{module=\"../db/redis/index.js\",moduleType=\"db\"}".to_owned(), 1.0),
         ("bbb_webhooks_module_status{module=\"../out/webhooks/index.js\",moduleType=\"out\"}".to_owned(), 1.0),
         ("bbb_webhooks_event_process_failures".to_owned(), 1.0),
-        (
-            "bbb_webhooks_event_dispatch_failures{outputEventId=\"\",module=\"../out/webhooks/index.js\"}".to_owned(),
-            0.0,
-        ),
         ("bbb_webhooks_meeting_mappings".to_owned(), 1.0),
         ("bbb_webhooks_user_mappings".to_owned(), 1.0),
         (request("create", "SUCCESS", ""), 1.0),
@@ -106,6 +102,37 @@ async fn the_names_of_the_node_daemon_are_there_with_their_labels() {
         assert!((scrape.value(&series) - value).abs() < 1e-9, "{series} {}", scrape.value(&series));
     }
     assert!(!scrape.text.contains("secret-token"), "{}", scrape.text);
+}
+
+#[tokio::test]
+async fn counters_of_a_url_that_hooks_share_go_on_when_one_of_them_goes() {
+    let (lab, port) = lab(|daemon| daemon.set("hooks.retryIntervals", vec![500_u64])).await;
+    let ids = [lab.hook("/x?token=1", &[]).await, lab.hook("/x?token=2", &[]).await];
+    let meeting = Meeting::new("math-101");
+    lab.redis.publish(&meeting.created()).await;
+    lab.receiver.wait("/x", 2).await;
+    let (refused, taken) = (Reply::status(400), Reply::ok());
+    lab.receiver.answer("/x", [refused.clone(), refused.clone(), taken.clone(), taken, refused]);
+    lab.redis.publish(&meeting.joined("ada")).await;
+    lab.receiver.wait("/x", 4).await;
+    // The receiver works, so what it refuses is parked.
+    lab.redis.publish(&Meeting::new("physics-2").created()).await;
+    let url = lab.receiver.url("/x");
+    let created =
+        format!("bbb_webhooks_out_hooks_processed_events{{eventId=\"meeting-created\",callbackURL=\"{url}\"}}");
+    let refused =
+        format!("bbb_webhooks_out_hooks_hook_failures{{callbackURL=\"{url}\",reason=\"400\",eventId=\"user-joined\"}}");
+    let parked =
+        "bbb_webhooks_event_dispatch_failures{outputEventId=\"user-joined\",module=\"../out/webhooks/index.js\"}";
+    let counted = async || {
+        let scrape = Scrape::of(port).await;
+        [created.as_str(), &refused, parked].map(|series| scrape.samples.get(series).map(|value| value.round()))
+    };
+    until("both are counted", async || counted().await == [Some(4.0), Some(4.0), Some(2.0)]).await;
+    lab.daemon.destroy(&ids[0]).await;
+    assert_eq!(counted().await, [Some(4.0), Some(4.0), Some(2.0)]);
+    lab.daemon.destroy(&ids[1]).await;
+    assert_eq!(counted().await, [None, None, Some(2.0)], "the last took the series with it");
 }
 
 #[tokio::test]
