@@ -11,6 +11,7 @@ use crate::harness::Redis;
 use crate::harness::Reply;
 use crate::harness::SECRET;
 use crate::harness::free_port;
+use crate::harness::until;
 
 #[tokio::test]
 async fn hooks_are_created_listed_and_destroyed() {
@@ -94,8 +95,10 @@ async fn an_event_that_there_is_not_is_warned_of_and_taken() {
         lab.hook(&format!("/{n}"), &[("eventID", "no-such-event\n,user-left")]).await;
     }
     lab.hook("/known", &[("eventID", "of-ours")]).await;
+    let asks = "asks for events that there are not";
+    until("five are said", async || lab.daemon.log().matches(asks).count() >= 5).await;
     let log = lab.daemon.log();
-    let said: Vec<_> = log.lines().filter(|line| line.contains("asks for events that there are not")).collect();
+    let said: Vec<_> = log.lines().filter(|line| line.contains(asks)).collect();
     assert_eq!(said.len(), 5, "{said:#?}");
     assert!(said[0].contains("user-join") && !said[0].contains("of-ours"), "{}", said[0]);
     assert!(said[1].contains("no-such-event") && !said[1].contains("user-left"), "{}", said[1]);

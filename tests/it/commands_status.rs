@@ -184,7 +184,8 @@ async fn messages_for_which_there_is_no_room_are_lost_data() {
         lab.redis.publish(&message).await;
         until("both have it", async || {
             let received = async |daemon: &Daemon| {
-                let status: Value = serde_json::from_str(&daemon.command(&["status", "--json"]).await.stdout).unwrap();
+                let status: Value =
+                    serde_json::from_str(&daemon.command(&["status", "--json"]).await.stdout).unwrap_or_default();
                 status["messages"]["received"].as_u64().unwrap_or(0)
             };
             received(&lab.daemon).await >= n && received(&second).await >= n
@@ -193,6 +194,7 @@ async fn messages_for_which_there_is_no_room_are_lost_data() {
     }
     let screen = needs(&second, "1 message of BigBlueButton was dropped since the start").await;
     assert!(screen.contains("6 received"), "{screen}");
+    second.logs("the newest are dropped").await;
     let log = second.log();
     let line = log.lines().find(|line| line.contains("the newest are dropped")).unwrap();
     assert!(line.contains("ERROR"), "{line}");
