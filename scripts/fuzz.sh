@@ -45,7 +45,7 @@ fuzz() {
         return 1
     fi
     say "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs in $seconds s, $(
-        sed -n 's/.* DONE *cov: \([0-9]*\).*/\1/p' "$log") places reached, $(
+        sed -n 's/.*DONE *cov: \([0-9]*\).*/\1/p' "$log") places reached, $(
         sed -n 's/^stat::peak_rss_mb: *//p' "$log") MB"
 }
 
