@@ -17,7 +17,7 @@ use crate::journal::cursor::Progress;
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// An event of a meeting is accepted, so many numbers after the last.
-    Accept { meeting: u8, gap: u8 },
+    Accept { meeting: u8, gap: u64 },
     /// A callback goes.
     Start,
     /// One in flight is answered.
@@ -53,8 +53,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..500_u16).prop_map(Reply::Failed),
         1 => Just(Reply::Parked),
     ];
+    // At a start the numbers go on from the time of day.
+    let gap = prop_oneof![12 => 1..4_u64, 1 => Just(1 << 31), 1 => Just(1 << 32), 1 => Just(1 << 33)];
     prop_oneof![
-        8 => (0..4_u8, 1..4_u8).prop_map(|(meeting, gap)| Step::Accept { meeting, gap }),
+        8 => (0..4_u8, gap).prop_map(|(meeting, gap)| Step::Accept { meeting, gap }),
         8 => Just(Step::Start),
         10 => (any::<u8>(), reply).prop_map(|(which, answer)| Step::Answer { which, answer }),
         3 => (0..400_u16).prop_map(Step::Wait),
@@ -232,8 +234,7 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Accept { meeting, gap } => {
-                let number =
-                    self.accepted.last_key_value().map_or(0, |(last, _)| *last).max(self.position) + u64::from(gap);
+                let number = self.accepted.last_key_value().map_or(0, |(last, _)| *last).max(self.position) + gap;
                 self.accepted.insert(number, LaneKey::Meeting(Some(meeting.to_string().as_str().into())));
                 self.take(number);
             }
