@@ -151,7 +151,11 @@ impl Link {
                     Transacted::Ended(outcome) => return outcome,
                 },
                 Ok(Found::WithTheLast) => return Outcome::Applied,
-                Ok(Found::Other(outcome)) => return outcome,
+                Ok(Found::Other(outcome)) => {
+                    // The next look compares anew.
+                    self.connection = None;
+                    return outcome;
+                }
                 Err(error) => return self.lost(error),
             }
         }
