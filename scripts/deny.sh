@@ -7,8 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/prerequisites.sh
 
 need_rust
-need_rust_tool cargo-deny 0.20.2 || exit 0
+need_packages
 need_commands git:git
+need_rust_tool cargo-deny 0.20.2 || exit 0
 run cargo deny --locked check bans licenses sources
 if run timeout 120 cargo deny fetch db; then
     run cargo deny --locked check advisories

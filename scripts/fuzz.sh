@@ -5,7 +5,7 @@
 #   scripts/fuzz.sh [SECONDS [TARGET...]]
 #
 # Each target runs for so many seconds, 30 by default, as many at a time as there are processors. It stops with a failure if one
-# panics, takes 10 seconds over an input, or 1 GiB; the input is then in fuzz/artifacts. Once that is mended, put it into
+# panics, takes 30 seconds over an input, or 1 GiB; the input is then in fuzz/artifacts. Once that is mended, put it into
 # tests/corpus/fuzz. What the targets learn stays in fuzz/corpus, for the next time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,12 +23,14 @@ if [ "$(uname -s)" != Linux ]; then
     exit 0
 fi
 need_rust
-need_rust_tool cargo-fuzz 0.13.2 || exit 0
 # libFuzzer is C++.
 need_commands cc:gcc c++:g++
+need_rust_tool cargo-fuzz 0.13.2 || exit 0
 
 # The sanitizer needs what the stable compiler has as well, and does not show.
 export RUSTC_BOOTSTRAP=1
+# That fuzz/Cargo.lock has what Cargo.toml wants: cargo fuzz would change it.
+run cargo metadata --quiet --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
 run cargo fuzz build --target-dir target/fuzz
 programs=target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
 
@@ -36,7 +38,7 @@ programs=target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
 fuzz() {
     local target=$1 log=target/fuzz/$1.log status=0
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
-    ASAN_OPTIONS=detect_odr_violation=0 "$programs/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+    ASAN_OPTIONS=detect_odr_violation=0 "$programs/$target" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=1024 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target/" \
         "fuzz/corpus/$target" "tests/corpus/fuzz/$target" >"$log" 2>&1 || status=$?
     if [ $status -ne 0 ]; then
