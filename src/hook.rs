@@ -94,15 +94,15 @@ struct Held {
     /// By the number of the first event for which each holds.
     filters: RwLock<Vec<(u64, EventFilter)>>,
     /// Whether none of them keeps anything back, as a rule: then nobody has to look at them for each event and hook.
-    let_all_out: AtomicBool,
+    passes_all: AtomicBool,
 }
 
 impl Filters {
     /// One for all events, until it changes.
     #[must_use]
     pub fn new(filter: EventFilter) -> Self {
-        let let_all_out = AtomicBool::new(filter == EventFilter::default());
-        Self(Arc::new(Held { filters: RwLock::new(vec![(0, filter)]), let_all_out }))
+        let passes_all = AtomicBool::new(filter == EventFilter::default());
+        Self(Arc::new(Held { filters: RwLock::new(vec![(0, filter)]), passes_all }))
     }
 
     /// The one that holds now, for all events.
@@ -116,13 +116,13 @@ impl Filters {
     pub fn change_after(&self, number: u64, filter: EventFilter) {
         let mut filters = self.0.filters.write().unwrap_or_else(PoisonError::into_inner);
         if filters.last().is_none_or(|(_, last)| *last != filter) {
-            self.0.let_all_out.store(false, Ordering::Release);
+            self.0.passes_all.store(false, Ordering::Release);
             filters.push((number + 1, filter));
         }
     }
 
     fn pass(&self, number: u64, id: &EventId) -> bool {
-        if self.0.let_all_out.load(Ordering::Acquire) {
+        if self.0.passes_all.load(Ordering::Acquire) {
             return true;
         }
         let filters = self.0.filters.read().unwrap_or_else(PoisonError::into_inner);

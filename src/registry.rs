@@ -141,7 +141,7 @@ struct Shared {
     highest: AtomicU64,
     /// How many hooks were given up, in the order of [`GivenUp::ALL`].
     given_up: [AtomicU64; 2],
-    /// What was counted of hooks that are gone. Locked only while `hooks` is.
+    /// What was counted of hooks until they were gone; an attempt that ends later is in no counter. Locked only while `hooks` is.
     departed: StdMutex<Departed>,
     changes: UnboundedSender<HookChange>,
 }

@@ -22,8 +22,8 @@ pub(super) struct ReaderKey(u64);
 /// The log has at least so many events before it looks for those that nobody needs.
 const TRIM_FROM: usize = 256;
 
-/// Events in memory give up room for others, down to this part of the limit.
-const KEPT_AT_LEAST: usize = 4;
+/// Events in memory give up room for others, but for one in so many bytes of the limit.
+const LEAST_PART: usize = 4;
 
 /// Whether a reader is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +225,7 @@ impl Log {
     }
 
     fn keep_within_limit(&mut self) {
-        let room = self.limit.saturating_sub(self.taken_elsewhere).max(self.limit / KEPT_AT_LEAST);
+        let room = self.limit.saturating_sub(self.taken_elsewhere).max(self.limit / LEAST_PART);
         let is_stored = |log: &Self| log.events.front().is_some_and(|oldest| oldest.number <= log.committed);
         while self.bytes > room && is_stored(self) {
             self.forget_oldest();

@@ -5,8 +5,8 @@
 //! groups: events into one stream, the readers' [`cursor`]s beside it. So readers go on where they were after a restart.
 //!
 //! Memory keeps what the slowest reader is not done with and what Redis does not have, but never more bytes than its
-//! limit, of which messages that wait to be mapped take their part: then the oldest events go, and who still needs them reads
-//! them off the stream.
+//! limit: then the oldest events go, and who still needs them reads them off the stream. What Redis has makes room for
+//! messages that wait to be mapped too, down to a quarter of the limit.
 
 mod committer;
 pub mod cursor;

@@ -410,10 +410,11 @@ impl Deliverer {
         let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
         let (in_flight, oldest) = (self.in_flight.len(), self.progress.oldest());
         let exhausted = self.exhausted.filter(|_| standing == Standing::Failing);
+        let suspended_since = self.suspended.as_ref().map(|suspended| suspended.since_ms);
         self.books.note(|calls| {
             calls.standing = standing;
-            calls.failing_since_ms =
-                (standing != Standing::Well).then(|| calls.failing_since_ms.unwrap_or_else(clock::unix_ms));
+            let since_ms = || suspended_since.or(calls.failing_since_ms).unwrap_or_else(clock::unix_ms);
+            calls.failing_since_ms = (standing != Standing::Well).then(since_ms);
             calls.removed_at_ms = exhausted.map(|(_, at)| at);
             calls.in_flight = in_flight;
             calls.oldest = oldest;
@@ -498,7 +499,7 @@ impl Deliverer {
         let settings = &self.shared.config.get().hooks;
         if settings.on_exhausted != OnExhausted::Remove {
             self.exhausted = None;
-        } else if !self.lanes.others_delivered(lane) && self.exhausted.is_none_or(|(most, _)| most <= failures) {
+        } else if !self.lanes.others_delivered(lane) && self.exhausted.is_none_or(|(most, _)| most < failures) {
             let left = wait + left_after(&settings.retry_intervals, failures);
             let at = clock::unix_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             self.exhausted = Some((failures, at));
