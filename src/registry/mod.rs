@@ -3,11 +3,14 @@
 //! A hook comes with its reader of the journal: from the moment its creation is answered, it misses nothing. Whoever
 //! delivers learns of hooks that come and go as [`HookChange`]s.
 
+mod gone;
+mod last;
+mod permanent;
+
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
-use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
@@ -20,23 +23,23 @@ use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
 use tracing::warn;
 
-use crate::books::departed::Departed;
 use crate::config::Current;
 use crate::config::Hooks as Settings;
 use crate::config::IdFormat;
-use crate::config::PermanentHook;
 use crate::event::Event;
 use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::hook::EventFilter;
 use crate::hook::Filters;
-use crate::hook::HIGHEST_NUMBER;
 use crate::hook::Hook;
 use crate::hook::Interest;
 use crate::journal::Journal;
 use crate::journal::NotStored;
 use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
+pub use crate::registry::gone::GivenUp;
+use crate::registry::gone::Gone;
+use crate::registry::last::Last;
 use crate::store;
 use crate::store::Store;
 use crate::store::StoredHooks;
@@ -95,29 +98,6 @@ pub enum Error {
     NotStored(#[from] NotStored),
 }
 
-/// Why a hook was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GivenUp {
-    /// No retry of an event helped.
-    Exhausted,
-    /// Its receiver did nothing but fail while it was suspended.
-    Suspended,
-}
-
-impl GivenUp {
-    /// All there are.
-    pub const ALL: [Self; 2] = [Self::Exhausted, Self::Suspended];
-
-    /// Its name for programs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exhausted => "exhausted",
-            Self::Suspended => "suspended",
-        }
-    }
-}
-
 /// The hooks. Clones are the same registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -139,59 +119,15 @@ struct Shared {
     creating: StdMutex<Option<Arc<Hook>>>,
     /// The highest number given so far, for those who cannot wait for `last`.
     highest: AtomicU64,
-    /// How many hooks were given up, in the order of [`GivenUp::ALL`].
-    given_up: [AtomicU64; 2],
-    /// What was counted of hooks until they were gone; an attempt that ends later is in no counter. Locked only while `hooks` is.
-    departed: StdMutex<Departed>,
+    gone: Gone,
     changes: UnboundedSender<HookChange>,
 }
-
-/// Most series of hooks that are gone, before it is looked which of them are needed.
-const MOST_DEPARTED: usize = 1000;
 
 /// Hooks in the order created.
 fn listed<'a>(hooks: impl Iterator<Item = &'a Arc<Hook>>) -> Vec<Arc<Hook>> {
     let mut listed: Vec<_> = hooks.cloned().collect();
     listed.sort_by_key(|hook| hook.list_order());
     listed
-}
-
-fn public_urls(hooks: &HashMap<HookId, Arc<Hook>>) -> HashSet<String> {
-    hooks.values().map(|hook| hook.public_url()).collect()
-}
-
-/// The highest values given so far.
-#[derive(Debug, Default)]
-struct Last {
-    number: u64,
-    created_ms: u64,
-}
-
-impl Last {
-    /// Those of these hooks, where `counter` is the highest number that a hook was given.
-    fn of(hooks: &[Hook], counter: u64) -> Self {
-        let numbers = hooks.iter().filter_map(|hook| hook.id.as_str().parse().ok());
-        Self {
-            number: numbers.filter(|number| *number <= HIGHEST_NUMBER).chain([counter]).max().unwrap_or(0),
-            created_ms: hooks.iter().map(|hook| hook.created_ms).max().unwrap_or(0),
-        }
-    }
-
-    /// The time for the next hook: later than all before, so that the order of creation shows.
-    fn next_created_ms(&mut self, now_ms: u64) -> u64 {
-        self.created_ms = now_ms.max(self.created_ms.saturating_add(1));
-        self.created_ms
-    }
-
-    fn next_id(&mut self, format: IdFormat) -> HookId {
-        match format {
-            IdFormat::Uuid => uuid::Uuid::new_v4().to_string().into(),
-            IdFormat::Number => {
-                self.number += 1;
-                self.number.to_string().into()
-            }
-        }
-    }
 }
 
 impl Registry {
@@ -209,8 +145,7 @@ impl Registry {
             behind,
             creating: StdMutex::new(None),
             highest: AtomicU64::new(0),
-            given_up: Default::default(),
-            departed: StdMutex::default(),
+            gone: Gone::default(),
             journal,
             config: config.clone(),
             filters: Filters::new(filter(&config.get().hooks)),
@@ -258,43 +193,6 @@ impl Registry {
         for newer in hooks.extract_if(.., |hook| !urls.insert(hook.callback_url.clone())) {
             store.carry_out(store.forget_hook(&newer.id)).await?;
             warn!(hook.id = %newer.id, "Redis has two hooks for one URL; the newer is removed");
-        }
-        Ok(())
-    }
-
-    /// Permanent hooks are those of the configuration: added, changed and removed there means so here.
-    async fn reconcile_permanent(
-        &self,
-        hooks: &mut Vec<Hook>,
-        settings: &Settings,
-        last: &mut Last,
-        now_ms: u64,
-    ) -> Result<(), Error> {
-        let store = &self.shared.store;
-        let configured = |hook: &Hook| settings.permanent.iter().any(|permanent| permanent.url == hook.callback_url);
-        for gone in hooks.extract_if(.., |hook| hook.permanent && !configured(hook)) {
-            store.carry_out(store.forget_hook(&gone.id)).await?;
-            info!(hook.id = %gone.id, "A permanent hook is no longer configured; it is removed");
-        }
-        for permanent in &settings.permanent {
-            let known = hooks.iter_mut().find(|hook| hook.callback_url == permanent.url);
-            let wanted = Hook {
-                id: known.as_ref().map_or_else(|| last.next_id(self.id_format()), |hook| hook.id.clone()),
-                created_ms: known.as_ref().map_or_else(|| last.next_created_ms(now_ms), |hook| hook.created_ms),
-                callback_url: permanent.url.clone(),
-                meeting: None,
-                events: Vec::new(),
-                permanent: true,
-                raw: permanent.raw,
-            };
-            if known.as_deref() == Some(&wanted) {
-                continue;
-            }
-            store.carry_out(store.put_hook(&wanted, last.number)).await?;
-            match known {
-                Some(hook) => *hook = wanted,
-                None => hooks.push(wanted),
-            }
         }
         Ok(())
     }
@@ -378,105 +276,6 @@ impl Registry {
         }
         self.let_go(&hook.id);
         Ok(())
-    }
-
-    /// Follows the configuration after it changed: which events go out, and which hooks are permanent. What was accepted
-    /// before goes out as it would have. Hooks that are not known yet follow it when they are.
-    ///
-    /// # Errors
-    /// If the store does not take a change of the hooks; those before it are made.
-    pub async fn follow_configuration(&self, now_ms: u64) -> Result<(), Error> {
-        let registry = self.clone();
-        to_its_end(async move { registry.follow_at(now_ms).await }).await
-    }
-
-    async fn follow_at(&self, now_ms: u64) -> Result<(), Error> {
-        let mut last = self.shared.last.lock().await;
-        let settings = &self.shared.config.get().hooks;
-        self.shared.journal.between_events(|number| self.shared.filters.change_after(number, filter(settings)));
-        let Ok(hooks) = self.list(None) else { return Ok(()) };
-        let configured = |hook: &Hook| settings.permanent.iter().any(|permanent| permanent.url == hook.callback_url);
-        for gone in hooks.iter().filter(|hook| hook.permanent && !configured(hook)) {
-            self.remove(gone).await?;
-            info!(hook.id = %gone.id, host = gone.host(), "A permanent hook is no longer configured; it is removed");
-        }
-        for permanent in &settings.permanent {
-            match hooks.iter().find(|hook| hook.callback_url == permanent.url) {
-                None => {
-                    let hook = self.add(&mut last, permanent.clone().into(), true, now_ms).await?;
-                    info!(hook.id = %hook.id, host = hook.host(), "There is a new permanent hook");
-                }
-                Some(known) => self.make_permanent(known, permanent, last.number).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// A hook for a URL that is now configured: it stays, with what waits for it. What it gets changes at the next start,
-    /// for what it was not done with was accepted for it as it is.
-    async fn make_permanent(&self, known: &Hook, permanent: &PermanentHook, counter: u64) -> Result<(), Error> {
-        if known.raw != permanent.raw || known.meeting.is_some() || !known.events.is_empty() {
-            warn!(hook.id = %known.id, host = known.host(), "This hook is to get other events as a permanent one (hooks.permanentURLs); that needs a restart");
-        }
-        if known.permanent {
-            return Ok(());
-        }
-        let hook = Hook { permanent: true, ..known.clone() };
-        self.shared.journal.store(self.shared.store.put_hook(&hook, counter), None).await?;
-        info!(hook.id = %hook.id, host = hook.host(), "This hook is permanent from now on");
-        self.write().get_or_insert_default().insert(hook.id.clone(), Arc::new(hook));
-        Ok(())
-    }
-
-    /// Removes a hook whose receiver is given up: at once in memory, in Redis as soon as it can be.
-    pub fn give_up(&self, id: &HookId, why: GivenUp) {
-        if self.let_go(id) {
-            self.shared.given_up[why as usize].fetch_add(1, Relaxed);
-        }
-    }
-
-    /// Forgets a hook; gives whether there was one.
-    fn let_go(&self, id: &HookId) -> bool {
-        let books = self.shared.journal.books_of(id);
-        let known = {
-            let mut hooks = self.write();
-            let hooks = hooks.get_or_insert_default();
-            let known = hooks.remove(id);
-            if let (Some(hook), Some(books)) = (&known, books) {
-                let mut departed = self.departed();
-                departed.add(&hook.public_url(), &books.copy().1);
-                if departed.delivered.len() + departed.failures.len() > MOST_DEPARTED {
-                    departed.keep_only(&public_urls(hooks));
-                }
-            }
-            known.is_some()
-        };
-        self.leave_no_trace(id);
-        self.tell(HookChange::Removed(id.clone()));
-        known
-    }
-
-    fn departed(&self) -> MutexGuard<'_, Departed> {
-        self.shared.departed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The hooks in the order created, none until they are known; and at the same moment what was counted of those that are gone
-    /// and shared a public URL with one of these.
-    #[must_use]
-    pub fn all_and_departed(&self) -> (Vec<Arc<Hook>>, Departed) {
-        let hooks = self.shared.hooks.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(known) = hooks.as_ref() else { return <_>::default() };
-        let mut departed = self.departed();
-        if *departed != Departed::default() {
-            departed.keep_only(&public_urls(known));
-        }
-        (listed(known.values()), departed.clone())
-    }
-
-    /// How many hooks were given up since the daemon started, and why.
-    #[must_use]
-    pub fn given_up(&self) -> [(GivenUp, u64); 2] {
-        GivenUp::ALL.map(|why| (why, self.shared.given_up[why as usize].load(Relaxed)))
     }
 
     /// How many events of each reader are parked, as Redis has it.
@@ -578,12 +377,6 @@ fn filter(settings: &Settings) -> EventFilter {
     EventFilter::new(&settings.include_events, &settings.exclude_events)
 }
 
-impl From<PermanentHook> for NewHook {
-    fn from(permanent: PermanentHook) -> Self {
-        Self { callback_url: permanent.url, meeting: None, events: Vec::new(), raw: permanent.raw }
-    }
-}
-
 /// Runs a change of the hooks to its end, even if whoever asked for it goes away meanwhile, as a client of the API does that
 /// waits no longer. Left half way, it would be known to Redis and not here, or the other way round.
 async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
@@ -597,19 +390,5 @@ async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 
     }
 }
 
-/// Hooks as Redis has them, whatever they are: for a target of fuzzing.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing {
-    use crate::config::IdFormat;
-    use crate::registry::Last;
-    use crate::store::StoredHooks;
-
-    /// Numbers two more hooks.
-    pub(crate) fn go_on(stored: &StoredHooks) {
-        let counter = stored.counter.min(crate::hook::HIGHEST_NUMBER);
-        let mut last = Last::of(&stored.hooks, counter);
-        let given = [(); 2].map(|()| (last.next_id(IdFormat::Number), last.next_created_ms(7)));
-        assert_ne!(given[0].0, given[1].0, "no number is given twice");
-        assert!(stored.hooks.iter().all(|hook| given.iter().all(|(id, _)| *id != hook.id)), "nor one that there is");
-    }
-}
+pub(crate) use crate::registry::last::fuzzing;
