@@ -1,6 +1,7 @@
 //! The daemon: the real program as a process of its own, and its API.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -116,7 +117,7 @@ impl Setup {
 
     /// The program, ready to be run with this configuration.
     pub(crate) fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
+        let mut command = Command::new(program());
         command.env_clear().envs(&self.environment).args(arguments).current_dir(self.folder.path());
         command
     }
@@ -137,6 +138,11 @@ impl Setup {
         let (status, _) = daemon.ended().await;
         Ended { status, stdout: daemon.stdout.text(), stderr: daemon.stderr.text() }
     }
+}
+
+/// The program: that of this build, unless the variable `BBB_WEBHOOKS_PROGRAM` names another.
+fn program() -> OsString {
+    std::env::var_os("BBB_WEBHOOKS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_bbb-webhooks").into())
 }
 
 /// What came of a program that ended.
@@ -259,7 +265,7 @@ impl Daemon {
     /// Starts it again, without waiting for anything.
     pub(crate) fn spawn(&mut self) {
         assert!(self.running.is_none(), "this daemon runs");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
+        let mut command = Command::new(program());
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(&self.setup.environment).current_dir(self.setup.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use redis::cmd;
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::Whose;
 use super::hooks::WISHES;
-use super::load::mark_in;
+use super::load::mark_in_json;
+use super::tally::DEADLINE;
 use crate::harness::CURSORS;
 use crate::harness::Daemon;
 use crate::harness::JOURNAL;
@@ -96,7 +96,7 @@ pub(super) struct Victims<'a> {
 async fn journal(redis: &Redis, count: usize) -> HashSet<usize> {
     let range = cmd("XREVRANGE").arg(JOURNAL).arg("+").arg("-").arg("COUNT").arg(count).clone();
     let entries: Vec<(String, HashMap<String, String>)> = redis.run(&range).await;
-    let mark = |fields: &HashMap<String, String>| mark_in(&serde_json::from_str::<Value>(fields.get("json")?).ok()?);
+    let mark = |fields: &HashMap<String, String>| mark_in_json(fields.get("json")?);
     entries.iter().filter_map(|(_, fields)| mark(fields)).collect()
 }
 
@@ -110,12 +110,15 @@ impl Victims<'_> {
         self.is_stored(last).await;
         if fault.loses_data() {
             // What the daemon has not in its memory since its start, only Redis knows.
-            let started = self.started;
-            until("all from before the last start is delivered", async || {
+            let since = Instant::now();
+            while !self.shared.tally().is_settled_before(self.started) {
+                if since.elapsed() > DEADLINE {
+                    // The tally says so, if it has not yet.
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 self.shared.drain().await;
-                self.shared.tally().is_settled_before(started)
-            })
-            .await;
+            }
         }
         self.shared.fault(fault.whose());
         match fault.whose() {

@@ -2,9 +2,6 @@
 //!
 //! Every event can be told from every other by its *mark*, a number that is found in its mapped form and in its raw one.
 
-use serde_json::Value;
-use url::form_urlencoded;
-
 use crate::harness::MARK;
 use crate::harness::Meeting;
 use crate::harness::Message;
@@ -40,20 +37,23 @@ impl Kind {
     pub(super) fn is_remembered(self) -> bool {
         !matches!(self, Self::Chat | Self::Camera)
     }
-
-    /// By the id of the event, or the name of the message.
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "meeting-created" | "MeetingCreatedEvtMsg" => Self::Created,
-            "user-joined" | "UserJoinedMeetingEvtMsg" => Self::Joined,
-            "user-left" | "UserLeftMeetingEvtMsg" => Self::Left,
-            "chat-group-message-sent" | "GroupChatMessageBroadcastEvtMsg" => Self::Chat,
-            "user-cam-broadcast-start" | "UserBroadcastCamStartedEvtMsg" => Self::Camera,
-            "meeting-ended" | "MeetingDestroyedEvtMsg" => Self::Ended,
-            _ => return None,
-        })
-    }
 }
+
+/// By the id of the event, or the name of the message.
+const KINDS: [(&str, Kind); 12] = [
+    ("meeting-created", Kind::Created),
+    ("MeetingCreatedEvtMsg", Kind::Created),
+    ("user-joined", Kind::Joined),
+    ("UserJoinedMeetingEvtMsg", Kind::Joined),
+    ("user-left", Kind::Left),
+    ("UserLeftMeetingEvtMsg", Kind::Left),
+    ("chat-group-message-sent", Kind::Chat),
+    ("GroupChatMessageBroadcastEvtMsg", Kind::Chat),
+    ("user-cam-broadcast-start", Kind::Camera),
+    ("UserBroadcastCamStartedEvtMsg", Kind::Camera),
+    ("meeting-ended", Kind::Ended),
+    ("MeetingDestroyedEvtMsg", Kind::Ended),
+];
 
 /// An event that the daemon is to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,27 +69,52 @@ pub(super) fn external_id(room: usize) -> String {
     format!("room-{room}")
 }
 
-/// The marks of the events in the body of a callback.
+/// The marks of the events in the body of a callback. It is not decoded: a soak must not be about its own computing.
 pub(super) fn marks_in(body: &str) -> Vec<usize> {
-    let event = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "event");
-    let events = event.and_then(|(_, events)| serde_json::from_str::<Vec<Value>>(&events).ok()).unwrap_or_default();
-    events.iter().filter_map(mark_in).collect()
+    let mut starts: Vec<_> = ["%7B%22data%22%3A%7B%22type%22", "%7B%22envelope%22"]
+        .iter()
+        .flat_map(|start| body.match_indices(start).map(|(at, _)| at))
+        .collect();
+    starts.sort_unstable();
+    let ends = starts.iter().skip(1).copied().chain([body.len()]);
+    starts.iter().zip(ends).filter_map(|(start, end)| mark_of_event(&body[*start..end], "%22")).collect()
 }
 
-/// The mark of an event, mapped or raw.
-pub(super) fn mark_in(event: &Value) -> Option<usize> {
-    let name = event.pointer("/data/id").or_else(|| event.pointer("/envelope/name"))?.as_str()?;
-    let text = event.to_string();
+/// The mark of an event in the journal.
+pub(super) fn mark_in_json(event: &str) -> Option<usize> {
+    mark_of_event(event, "\"")
+}
+
+/// The mark of an event, mapped or raw, in JSON whose quotation marks look like this.
+fn mark_of_event(text: &str, quote: &str) -> Option<usize> {
+    let kind = KINDS.iter().filter_map(|(name, kind)| Some((text.find(&format!("{quote}{name}{quote}"))?, kind)));
+    let (_, kind) = kind.min_by_key(|(at, _)| *at)?;
     let meeting = || {
         let digits = text.split(MEETING).nth(1)?;
         digits[..digits.find('-')?].parse::<usize>().ok()
     };
-    match Kind::named(name)? {
+    match kind {
         Kind::Created => Some(meeting()? | OF_CREATION),
         Kind::Ended => Some(meeting()? | OF_END),
-        Kind::Left => Some(mark_of(&text)? | OF_LEAVING),
-        Kind::Joined | Kind::Chat | Kind::Camera => mark_of(&text),
+        Kind::Left => Some(mark_of(text)? | OF_LEAVING),
+        Kind::Joined | Kind::Chat | Kind::Camera => mark_of(text),
     }
+}
+
+#[test]
+fn marks_are_found_in_callbacks() {
+    let mut load = Load::new(fastrand::Rng::with_seed(1), (50, 60));
+    for _ in 0..3000 {
+        let (message, events) = load.next(true).unwrap();
+        let Some(last) = events.last() else { continue };
+        assert_eq!(mark_in_json(&message.json), Some(last.mark), "{}", message.json);
+        let twice = format!("[{},{}]", message.json, message.json);
+        let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("event", &twice).finish();
+        assert_eq!(marks_in(&body), [last.mark, last.mark], "{body}");
+    }
+    let left = r#"[{"data":{"type":"event","id":"user-left","attributes":{"meeting":{"internal-meeting-id":"soak-7-1"},"user":{"internal-user-id":"w_mark-9"}}}}]"#;
+    let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("event", left).finish();
+    assert_eq!(marks_in(&body), [9 | OF_LEAVING]);
 }
 
 /// A meeting that goes on.

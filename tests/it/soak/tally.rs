@@ -22,7 +22,7 @@ use crate::harness::Deed;
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What is delivered later than this is lost. The longest fault, and the longest wait for the next try after it, are well within.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What came so long before a kill must not come again after it: its cursor was stored.
 const CURSORS_LAG: Duration = Duration::from_secs(2);
