@@ -147,8 +147,9 @@ impl Tally {
                 continue;
             }
             entry.standing = Standing::Doubtful;
-            if !self.in_doubt {
-                self.complain(&format!("{event:?} found no subscriber although all was well: {subscribers:?}"));
+            // A connection that was cut may show only when all is well again.
+            if !self.in_doubt && subscribers.is_some() {
+                self.complain(&format!("{event:?} found no subscriber although all was well"));
             }
         }
     }
@@ -234,6 +235,9 @@ impl Tally {
             && arrival.life >= life
         {
             self.counts.unheard -= 1;
+            entry.standing = Standing::Owed;
+        }
+        if entry.standing == Standing::Doubtful && !self.in_doubt {
             entry.standing = Standing::Owed;
         }
         if !WISHES[hook].wants(&event) {
