@@ -269,9 +269,11 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
             }
         };
         stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.ok()?;
-        while deed == Deed::Trickle {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            stream.write_all(b"x").await.ok()?;
+        if deed == Deed::Trickle {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.write_all(b"x").await.ok()?;
+            }
         }
     }
 }

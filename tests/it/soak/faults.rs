@@ -187,10 +187,8 @@ impl Victims<'_> {
         }
         self.shared.drain().await;
         let journal = journal(&self.redis, 8000).await;
-        let mut tally = self.shared.tally();
-        tally.resolve(&journal, false);
-        tally.life_ended(ended, kills);
-        drop(tally);
+        self.shared.tally().resolve(&journal, false);
+        self.shared.tally().life_ended(ended, kills);
         let together = if self.chance.bool() { 1 } else { 5 };
         self.daemon.configure(|setup| setup.set("hooks.multiEvent", together));
         self.started = Instant::now();

@@ -13,6 +13,7 @@ mod tally;
 mod watch;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::atomic::AtomicBool;
@@ -46,10 +47,16 @@ use crate::harness::free_port;
 const QUEUE: usize = 10_000;
 
 /// How long a receiver may take. It is what a receiver that hangs costs.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the publisher looks how much is due.
 const TICK: Duration = Duration::from_millis(5);
+
+/// When this machine stood still, from and to.
+type Stalls = Arc<Mutex<VecDeque<(Instant, Instant)>>>;
+
+/// Five times that is a stall.
+const PULSE: Duration = Duration::from_millis(100);
 
 /// How much is to happen.
 struct Extent {
@@ -64,8 +71,13 @@ struct Extent {
     /// How long the daemon remembers meetings in which nothing happens.
     memory: Duration,
     row_every: Duration,
-    /// Whether growth would show.
-    is_long: bool,
+}
+
+impl Extent {
+    /// Whether it would show what grows: by its first fifth, everything that is remembered has been forgotten once.
+    fn is_long(&self) -> bool {
+        self.lasts >= 10 * self.memory
+    }
 }
 
 const CI: Extent = Extent {
@@ -74,9 +86,8 @@ const CI: Extent = Extent {
     longest_fault: Duration::from_millis(600),
     pause: Duration::from_millis(800),
     meetings: (20, 80),
-    memory: Duration::from_secs(2),
+    memory: Duration::from_secs(20),
     row_every: Duration::from_secs(3),
-    is_long: false,
 };
 
 const LONG: Extent = Extent {
@@ -87,7 +98,6 @@ const LONG: Extent = Extent {
     meetings: (200, 800),
     memory: Duration::from_secs(120),
     row_every: Duration::from_secs(60),
-    is_long: true,
 };
 
 /// Who has a fault.
@@ -204,6 +214,20 @@ async fn publish(shared: &Shared, port: u16, per_second: u32, mut load: Load) {
     }
 }
 
+/// Notes when this machine stands still, and forgets it after a while. For ever.
+async fn feel_the_pulse(stalls: Stalls) {
+    loop {
+        let before = Instant::now();
+        sleep(PULSE).await;
+        let now = Instant::now();
+        if now - before > 5 * PULSE {
+            let mut stalls = stalls.lock().unwrap();
+            stalls.retain(|(_, to)| to.elapsed() < Duration::from_secs(120));
+            stalls.push_back((before, now));
+        }
+    }
+}
+
 /// Faults of Redis and, in the first half, of the daemon, until the time is over or something is wrong.
 async fn go_wrong(victims: &mut Victims<'_>, extent: &Extent) {
     let start = Instant::now();
@@ -272,9 +296,12 @@ async fn soak(name: &str, extent: &Extent) {
         .await;
     let ids = hooks::create(&daemon, &audiences).await;
     redis.has_a_subscriber().await;
+    let stalls = Stalls::default();
+    // A task of its own: the others have work to do.
+    let pulse = tokio::spawn(feel_the_pulse(Arc::clone(&stalls)));
     let shared = Shared {
         audiences: tokio::sync::Mutex::new(audiences),
-        tally: Mutex::new(Tally::new()),
+        tally: Mutex::new(Tally::new(stalls)),
         calm: AtomicBool::new(true),
         steady: AtomicBool::new(false),
         process: Mutex::new(Some(daemon.process())),
@@ -308,7 +335,9 @@ async fn soak(name: &str, extent: &Extent) {
         () = watch.go_on() => unreachable!("it goes on for ever"),
         () = all_is_delivered(&shared) => {}
     }
-    println!("\n{}", watch.finish(extent.is_long));
+    pulse.abort();
+    shared.tally().finish();
+    println!("\n{}", watch.finish(extent.is_long()));
     let wrong = shared.tally().wrong().join("\n");
     let last_faults = shared.last_faults.lock().unwrap().clone();
     assert!(wrong.is_empty(), "{name}: it did not hold:\n{wrong}\nThe last faults: {last_faults:?}");

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::REQUEST_TIMEOUT;
+use super::Stalls;
 use super::hooks::WISHES;
 use super::load::Event;
 use crate::harness::Arrival;
@@ -65,7 +66,7 @@ pub(super) struct Counts {
     pub(super) unheard: usize,
     /// Events taken, each time by each hook.
     pub(super) delivered: usize,
-    /// Events taken again after a kill that explains it.
+    /// Events taken again after a kill that explains it, or because this machine was too slow to answer.
     pub(super) again: usize,
     /// Events that came with a callback that was not taken.
     pub(super) refused: usize,
@@ -86,12 +87,23 @@ pub(super) struct Tally {
     /// When each of the daemon's lives ended, and whether by a kill.
     endings: Vec<(Instant, bool)>,
     in_doubt: bool,
+    /// What is taken while this machine stands still may be answered too late.
+    stalls: Stalls,
+    /// What came again without need, unless a stall explains it.
+    suspects: Vec<Suspect>,
     counts: Counts,
     wrong: Vec<String>,
 }
 
+#[derive(Debug)]
+struct Suspect {
+    first: Instant,
+    again: Instant,
+    what: String,
+}
+
 impl Tally {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(stalls: Stalls) -> Self {
         Self {
             start: Instant::now(),
             entries: BTreeMap::new(),
@@ -101,6 +113,8 @@ impl Tally {
             latest: HashMap::new(),
             endings: Vec::new(),
             in_doubt: false,
+            stalls,
+            suspects: Vec::new(),
             counts: Counts::default(),
             wrong: Vec::new(),
         }
@@ -158,6 +172,7 @@ impl Tally {
     /// that lives on was heard.
     pub(super) fn doubt(&mut self, margin: Duration, dies: bool) {
         self.in_doubt = true;
+        let margin = margin + self.stood_still();
         for entry in self.entries.values_mut().rev().take_while(|entry| entry.at.elapsed() <= margin) {
             if entry.standing == Standing::Owed && (dies || entry.taken.iter().all(Option::is_none)) {
                 entry.standing = Standing::Doubtful;
@@ -268,11 +283,18 @@ impl Tally {
         } else {
             let lives = arrival.life - life;
             let apart = arrival.at.saturating_duration_since(at);
-            self.complain(&format!(
-                "hook {} got {event:?} again after {apart:?} and {lives} restarts, which no kill explains",
-                arrival.hook
-            ));
+            let hook = arrival.hook;
+            let what =
+                format!("hook {hook} got {event:?} again after {apart:?} and {lives} restarts, which no kill explains");
+            self.suspects.push(Suspect { first: at, again: arrival.at, what });
         }
+    }
+
+    /// For how long this machine stood still of late.
+    fn stood_still(&self) -> Duration {
+        let stalls = self.stalls.lock().unwrap();
+        let recent = stalls.iter().filter(|(_, to)| to.elapsed() < Duration::from_secs(15));
+        recent.map(|(from, to)| *to - *from).sum()
     }
 
     /// Some of what is owed.
@@ -282,8 +304,29 @@ impl Tally {
         owed.map(say).collect::<Vec<_>>().join("; ")
     }
 
+    /// What came again is wrong unless its first answer may have been late. A stall is known once it is over.
+    fn judge(&mut self, after: Duration) {
+        let (ripe, rest) =
+            std::mem::take(&mut self.suspects).into_iter().partition(|s: &Suspect| s.again.elapsed() >= after);
+        self.suspects = rest;
+        for Suspect { first, again, what } in ripe {
+            let is_late = |(from, to): &(Instant, Instant)| *from < again && *to + REQUEST_TIMEOUT > first;
+            if self.stalls.lock().unwrap().iter().any(is_late) {
+                self.counts.again += 1;
+            } else {
+                self.complain(&what);
+            }
+        }
+    }
+
+    /// Nothing more comes: what is wrong is wrong.
+    pub(super) fn finish(&mut self) {
+        self.judge(Duration::ZERO);
+    }
+
     /// Finds what is lost, and forgets what is settled.
     pub(super) fn settle(&mut self) {
+        self.judge(REQUEST_TIMEOUT);
         while let Some(first) = self.entries.first_entry() {
             let entry = first.get();
             let age = entry.at.elapsed();
