@@ -348,3 +348,5 @@ impl Tally {
         self.latest.retain(|_, place| *place >= kept);
     }
 }
+
+mod tests;
