@@ -74,6 +74,10 @@ impl Series {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     pub(super) fn summary(&self) -> Summary {
         Summary::of(&self.samples)
     }

@@ -188,7 +188,8 @@ impl<'a> Watch<'a> {
     /// The last table. What grows is a complaint, if it was long enough to tell.
     pub(super) fn finish(&self, is_long: bool) -> String {
         let mut table = format!("{HEAD}\n{}\n\n{MEASURES}", self.row());
-        for measure in &self.measures {
+        // Of the daemon there are none yet if it ended before its second half.
+        for measure in self.measures.iter().filter(|measure| !measure.series.is_empty()) {
             let summary = measure.series.summary();
             let grows = summary.grows(measure.slack);
             let verdict = match grows {
