@@ -231,7 +231,11 @@ impl Link {
             (Err(error), _) | (_, Err(error)) => return Ok(Found::Other(Outcome::Surprise(error.to_string()))),
         };
         if let Some(other) = lease.filter(|held| *held != self.holder) {
-            return Ok(Found::Other(Outcome::Usurped(other)));
+            // An older Redis brings back the lease of an earlier life, and the dead take over nothing.
+            return Ok(Found::Other(match holder::is_gone(&other) {
+                true => Outcome::Surprise("its lease is that of a process that is no more".to_owned()),
+                false => Outcome::Usurped(other),
+            }));
         }
         let epoch = epoch.unwrap_or_default();
         if epoch == self.epoch(self.commits) {

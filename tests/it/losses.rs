@@ -11,6 +11,7 @@ use crate::harness::Crowd;
 use crate::harness::Daemon;
 use crate::harness::Deed;
 use crate::harness::JOURNAL;
+use crate::harness::Lab;
 use crate::harness::Ledger;
 use crate::harness::MEETINGS;
 use crate::harness::Meeting;
@@ -20,6 +21,7 @@ use crate::harness::Receiver;
 use crate::harness::Redis;
 use crate::harness::Wish;
 use crate::harness::chance;
+use crate::harness::eventually;
 use crate::harness::meeting_of;
 use crate::harness::stored;
 use crate::harness::until;
@@ -218,4 +220,22 @@ async fn another_type_under_the_journal_does_not_hinder_a_start() {
     receiver.wait("/x", 1).await;
     until("it is stored", async || length(&redis, "HLEN", CURSORS).await == 1).await;
     assert!(daemon.log().contains("is not what it should be"), "{}", daemon.log());
+}
+
+/// Redis may come back with what it saved before the daemon was last started: then it holds the lease of that earlier life.
+#[tokio::test]
+async fn a_lease_of_an_earlier_life_that_comes_back_ends_no_daemon() {
+    let mut lab = Lab::start().await;
+    lab.hook("/x", &[]).await;
+    let lease = async |lab: &Lab| lab.redis.run::<Option<String>>(cmd("GET").arg(LEASE)).await;
+    let earlier = eventually("the lease", async || lease(&lab).await).await;
+    lab.daemon.kill();
+    lab.daemon.start_again().await;
+    lab.daemon.knows_its_hooks().await;
+    let _: String = lab.redis.run(cmd("SET").arg(LEASE).arg(&earlier)).await;
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    lab.receiver.wait("/x", 1).await;
+    until("the lease is its own again", async || lease(&lab).await.is_some_and(|held| held != earlier)).await;
+    until("the event is stored", async || lab.redis.run::<usize>(cmd("XLEN").arg(JOURNAL)).await == 1).await;
+    assert!(lab.daemon.is_running());
 }

@@ -42,6 +42,7 @@ mod refusals;
 mod reload;
 mod replaying;
 mod signatures;
+mod soak;
 mod stopping;
 mod stored;
 mod suspending;

@@ -1,6 +1,5 @@
 //! What Prometheus gets to see.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::io::Write;
@@ -10,39 +9,11 @@ use std::process::Stdio;
 use crate::harness::Lab;
 use crate::harness::Meeting;
 use crate::harness::Reply;
+use crate::harness::Scrape;
 use crate::harness::Setup;
 use crate::harness::eventually;
 use crate::harness::free_port;
-use crate::harness::get;
 use crate::harness::until;
-
-/// A scrape: samples by series, `name{label="value",...}`.
-#[derive(Debug)]
-struct Scrape {
-    text: String,
-    samples: BTreeMap<String, f64>,
-}
-
-impl Scrape {
-    async fn of(port: u16) -> Self {
-        let text = get(port, "/metrics").await.body;
-        let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            (series.to_owned(), value.parse().unwrap())
-        });
-        Self { samples: samples.collect(), text }
-    }
-
-    #[track_caller]
-    fn value(&self, series: &str) -> f64 {
-        *self.samples.get(series).unwrap_or_else(|| panic!("no {series} in\n{}", self.text))
-    }
-
-    /// The series with this in their names or labels.
-    fn with(&self, part: &str) -> Vec<&String> {
-        self.samples.keys().filter(|series| series.contains(part)).collect()
-    }
-}
 
 /// A daemon that serves metrics, and their port.
 async fn lab(change: impl FnOnce(Setup) -> Setup) -> (Lab, u16) {
@@ -144,17 +115,8 @@ async fn the_books_balance_in_every_scrape_and_a_removed_hook_is_gone_from_it() 
     let balance = async || {
         let scrape = Scrape::of(port).await;
         for id in &ids {
-            let of = |name: &str, label: &str| {
-                let found = scrape.with(&format!("{name}{{hook=\"{id}\","));
-                found.into_iter().filter(|series| series.contains(label)).map(|series| scrape.samples[series]).sum()
-            };
-            let parts: f64 = of("hook_waiting_events", "")
-                + of("hook_unfinished_events", "")
-                + of("hook_events_total", "delivered")
-                + of("hook_events_total", "parked")
-                + of("hook_dropped_events_total", "");
-            let whole: f64 = of("hook_events_total", "matched");
-            assert!((parts - whole).abs() < 0.5, "hook {id}: {parts} of {whole}\n{}", scrape.text);
+            let account = scrape.account(id);
+            assert!(account.balances(), "hook {id}: {account:?}\n{}", scrape.text);
         }
         scrape
     };

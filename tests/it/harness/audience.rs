@@ -17,12 +17,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::BufReader;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::free_port;
 use super::load::MARK;
 use super::wait::PATIENCE;
+use super::wait::eventually;
 use super::wait::until;
 
 /// What is done about one callback, after a while.
@@ -32,13 +35,17 @@ pub(crate) enum Deed {
     Take,
     /// It is answered with this status.
     Refuse(u16),
+    /// It is answered with 503 and a `Retry-After` of so many seconds.
+    Later(u64),
     /// It is never answered.
     Hang,
+    /// It is answered with 200 and a body that comes byte by byte and never ends.
+    Trickle,
     /// The connection is reset.
     Reset,
 }
 
-/// A callback that came.
+/// An event that came with a callback.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
     /// The number in the path of the hook.
@@ -53,7 +60,10 @@ pub(crate) struct Arrival {
     pub(crate) deed: Deed,
 }
 
-/// Decides what is done about the callback of a mark to a hook, and after which while.
+/// The marks of the events in the body of a callback.
+type Reading = fn(&str) -> Vec<usize>;
+
+/// Decides what is done about the callback of a mark to a hook, and after which while. Of several marks, the first decides.
 type Manners = Box<dyn Fn(usize, usize) -> (Deed, Duration) + Send + Sync>;
 
 /// The receivers.
@@ -65,10 +75,13 @@ pub(crate) struct Audience {
 }
 
 struct Shared {
+    reading: Reading,
     manners: Mutex<Arc<Manners>>,
     arrivals: Mutex<Vec<Arrival>>,
     life: AtomicUsize,
     connections: AtomicUsize,
+    /// Whether it listens.
+    open: watch::Sender<bool>,
 }
 
 impl fmt::Debug for Shared {
@@ -86,17 +99,47 @@ impl Shared {
 impl Audience {
     /// Starts to listen, and takes everything at once.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::reading(|body| mark_of(body).into_iter().collect()).await
+    }
+
+    /// The same, of callbacks whose marks are read otherwise.
+    pub(crate) async fn reading(reading: Reading) -> Self {
+        let listener = loop {
+            if let Ok(listener) = TcpListener::bind(("127.0.0.1", free_port())).await {
+                break listener;
+            }
+        };
         let address = listener.local_addr().unwrap();
         let take_all: Manners = Box::new(|_, _| (Deed::Take, Duration::ZERO));
         let shared = Arc::new(Shared {
+            reading,
             manners: Mutex::new(Arc::new(take_all)),
             arrivals: Mutex::default(),
             life: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            open: watch::Sender::new(true),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared, accepting }
+    }
+
+    /// Listens no more. Whoever waits for an answer gets it; what is done is done.
+    pub(crate) fn close(&self) {
+        self.shared.open.send_replace(false);
+    }
+
+    /// Whether it listens.
+    pub(crate) fn is_open(&self) -> bool {
+        *self.shared.open.borrow()
+    }
+
+    /// Listens again, where it did before.
+    pub(crate) async fn open_again(&mut self) {
+        let address = self.address;
+        let bind = async || TcpListener::bind(address).await.ok();
+        let listener = eventually("the port of the receivers is free", bind).await;
+        self.shared.open.send_replace(true);
+        self.accepting = tokio::spawn(accept(listener, Arc::clone(&self.shared)));
     }
 
     /// From now on, `manners` decide what is done about the callback of a mark to a hook, and after which while.
@@ -112,6 +155,11 @@ impl Audience {
     /// All that came so far, in the order of arrival.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.shared.arrivals().clone()
+    }
+
+    /// What came since this was last called, in the order of arrival; it is forgotten here.
+    pub(crate) fn take_arrivals(&self) -> Vec<Arrival> {
+        std::mem::take(&mut *self.shared.arrivals())
     }
 
     /// How much came so far.
@@ -130,15 +178,21 @@ impl Audience {
 
     /// After the daemon ended: waits until all that it sent is here. What comes from here on, another life of it sent.
     pub(crate) async fn closes_the_book_on_a_life(&self) {
-        // Connections are accepted in the order made: once this one is served, so are all of the daemon.
+        // Who does not listen was not sent anything.
+        if self.is_open() {
+            self.has_accepted_all().await;
+        }
+        until("all connections are closed", async || self.shared.connections.load(SeqCst) == 0).await;
+        self.shared.life.fetch_add(1, SeqCst);
+    }
+
+    /// Waits until every connection that was made is served. They are accepted in the order made.
+    async fn has_accepted_all(&self) {
         let mut last = TcpStream::connect(self.address).await.unwrap();
         last.write_all(b"GET /sync HTTP/1.1\r\n\r\n").await.unwrap();
         let mut answer = [0; 64];
         let read = tokio::time::timeout(PATIENCE, last.read(&mut answer)).await.unwrap().unwrap();
         assert!(read > 0);
-        drop(last);
-        until("all connections are closed", async || self.shared.connections.load(SeqCst) == 0).await;
-        self.shared.life.fetch_add(1, SeqCst);
     }
 }
 
@@ -148,9 +202,19 @@ impl Drop for Audience {
     }
 }
 
+async fn is_closed(open: &mut watch::Receiver<bool>) {
+    let _ = open.wait_for(|open| !open).await;
+}
+
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    let mut open = shared.open.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            () = is_closed(&mut open) => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else { break };
         let _ = stream.set_nodelay(true);
         shared.connections.fetch_add(1, SeqCst);
         let shared = Arc::clone(&shared);
@@ -160,19 +224,28 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         });
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut stream = BufReader::new(stream);
+    let mut open = shared.open.subscribe();
     loop {
-        let (path, body) = read(&mut stream).await?;
+        let (path, body) = tokio::select! {
+            biased;
+            () = is_closed(&mut open) => return None,
+            request = read(&mut stream) => request?,
+        };
         let hook = path.trim_start_matches('/').split('?').next()?.parse::<usize>().ok();
-        let (deed, wait) = match hook.zip(mark_of(&body)) {
-            Some((hook, mark)) => {
+        let marks = (shared.reading)(&body);
+        let (deed, wait) = match hook.zip(marks.first().copied()) {
+            Some((hook, first)) => {
                 let manners = Arc::clone(&shared.manners.lock().unwrap());
-                let (deed, wait) = manners(hook, mark);
-                let life = shared.life.load(SeqCst);
-                shared.arrivals().push(Arrival { hook, mark, life, at: Instant::now(), deed });
+                let (deed, wait) = manners(hook, first);
+                let (life, at) = (shared.life.load(SeqCst), Instant::now());
+                let arrivals = marks.into_iter().map(|mark| Arrival { hook, mark, life, at, deed });
+                shared.arrivals().extend(arrivals);
                 (deed, wait)
             }
             None => (Deed::Take, Duration::ZERO),
@@ -180,9 +253,11 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let status = match deed {
-            Deed::Take => 200,
-            Deed::Refuse(status) => status,
+        let answer = match deed {
+            Deed::Take => "200 Said\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Deed::Refuse(status) => format!("{status} Said\r\ncontent-length: 0\r\n\r\n"),
+            Deed::Later(seconds) => format!("503 Said\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n"),
+            Deed::Trickle => "200 Said\r\ncontent-length: 1000000\r\n\r\n".to_owned(),
             Deed::Hang => {
                 // Until the other side has had enough.
                 let _ = stream.read_u8().await;
@@ -193,8 +268,13 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
                 return None;
             }
         };
-        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(answer.as_bytes()).await.ok()?;
+        stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.ok()?;
+        if deed == Deed::Trickle {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.write_all(b"x").await.ok()?;
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The daemon: the real program as a process of its own, and its API.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -28,6 +29,7 @@ use url::form_urlencoded;
 
 use super::following::Following;
 use super::free_port;
+use super::process::Process;
 use super::receiver::Algorithm;
 use super::redis::Redis;
 use super::wait::PATIENCE;
@@ -115,7 +117,7 @@ impl Setup {
 
     /// The program, ready to be run with this configuration.
     pub(crate) fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
+        let mut command = Command::new(program());
         command.env_clear().envs(&self.environment).args(arguments).current_dir(self.folder.path());
         command
     }
@@ -138,6 +140,11 @@ impl Setup {
     }
 }
 
+/// The program: that of this build, unless the variable `BBB_WEBHOOKS_PROGRAM` names another.
+fn program() -> OsString {
+    std::env::var_os("BBB_WEBHOOKS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_bbb-webhooks").into())
+}
+
 /// What came of a program that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -146,7 +153,10 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// What a process wrote so far; of all its lives together.
+/// Of what a process writes, at least so much is kept, and at most twice that.
+const KEPT: usize = 16 << 20;
+
+/// What a process wrote so far, or the last of it; of all its lives together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Output(Arc<Mutex<String>>);
 
@@ -162,7 +172,13 @@ impl Output {
             let mut from = BufReader::new(from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                output.0.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                let mut text = output.0.lock().unwrap();
+                text.push_str(&String::from_utf8_lossy(&line));
+                if text.len() > 2 * KEPT {
+                    let first = text.len() - KEPT;
+                    let end = (0..=first).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+                    text.drain(..end);
+                }
                 line.clear();
             }
         })
@@ -249,7 +265,7 @@ impl Daemon {
     /// Starts it again, without waiting for anything.
     pub(crate) fn spawn(&mut self) {
         assert!(self.running.is_none(), "this daemon runs");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bbb-webhooks"));
+        let mut command = Command::new(program());
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(&self.setup.environment).current_dir(self.setup.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -332,27 +348,24 @@ impl Daemon {
         format!("its log:\n{}\nits standard error:\n{}", last_lines(&self.log(), 60), last_lines(&self.stderr(), 20))
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.running.as_ref().expect("this daemon runs").child.id())
+    }
+
     /// The CPU time that it has used, of all its threads.
     pub(crate) fn cpu_time(&self) -> Duration {
-        let id = self.running.as_ref().expect("this daemon runs").child.id();
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        let after_name = stat.rsplit(") ").next().unwrap();
-        let ticks: u64 = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap()
+        self.process().cpu_time().unwrap()
     }
 
     /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let id = self.running.as_ref().expect("this daemon runs").child.id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+        self.process().memory().unwrap()
     }
 
     /// How many files and connections it has open.
     pub(crate) fn descriptors(&self) -> usize {
-        let id = self.running.as_ref().expect("this daemon runs").child.id();
-        std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
+        self.process().descriptors().unwrap()
     }
 
     /// Its configuration folder.
@@ -542,7 +555,12 @@ async fn ask(port: u16, method: &str, target: &str) -> Option<Answer> {
     Answer::parse(&String::from_utf8_lossy(&bytes))
 }
 
+/// GETs a target of whatever listens on a port of 127.0.0.1, if anything does.
+pub(crate) async fn try_get(port: u16, target: &str) -> Option<Answer> {
+    ask(port, "GET", target).await
+}
+
 /// GETs a target of whatever listens on a port of 127.0.0.1.
 pub(crate) async fn get(port: u16, target: &str) -> Answer {
-    ask(port, "GET", target).await.unwrap_or_else(|| panic!("no answer from port {port} to {target}"))
+    try_get(port, target).await.unwrap_or_else(|| panic!("no answer from port {port} to {target}"))
 }
