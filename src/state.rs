@@ -49,14 +49,16 @@ impl User {
         change(self.mapping_id)
     }
 
-    /// Whether an attribute is set. BigBlueButton 1.x sent `"true"` as text.
+    /// Whether an attribute is set.
     fn is(&self, attribute: &str) -> bool {
-        match self.attributes.get(attribute) {
-            Some(Value::Bool(set)) => *set,
-            Some(Value::String(text)) => text == "true",
-            _ => false,
-        }
+        is_true(self.attributes.get(attribute))
     }
+}
+
+/// Whether a value of BigBlueButton's says yes. Version 1.x sent `"true"` as text.
+#[must_use]
+pub fn is_true(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| value.as_bool().unwrap_or_else(|| value.as_str() == Some("true")))
 }
 
 /// A change of the state, to be repeated in Redis.

@@ -7,7 +7,8 @@ use super::values::{self, Found, Reading};
 use super::{RedisServer, Secret};
 
 /// The server for one module. `module` is the canonical key under which it has settings of its own. What is missing or empty
-/// there, or set in a stronger layer for all modules, is taken from `redis`. A URL, wherever it is set (of two, the one in the stronger layer), is used instead
+/// there, or set in a stronger layer for all modules, is taken from `redis`. A URL, wherever it is set (of two, the one in the
+/// stronger layer), is used instead
 /// of host, port, username and password; a notice says so where one of these was set in a stronger layer.
 pub(super) fn read(from: &mut Resolver<'_>, module: &str) -> RedisServer {
     let pick = |from: &Resolver<'_>, field: &str| {

@@ -63,11 +63,6 @@ pub(super) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| value.get(key))
 }
 
-/// Whether a value says yes. BigBlueButton 1.x sent `"true"` as text.
-pub(super) fn is_true(value: Option<&Value>) -> bool {
-    value.is_some_and(|value| value.as_bool().unwrap_or_else(|| value.as_str() == Some("true")))
-}
-
 /// A value that is a text and not empty.
 pub(super) fn text(value: Option<&Value>) -> Option<&str> {
     value?.as_str().filter(|text| !text.is_empty())

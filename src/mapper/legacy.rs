@@ -14,12 +14,12 @@ use crate::mapper::draft::Attributes;
 use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
 use crate::mapper::draft::at;
-use crate::mapper::draft::is_true;
 use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
 use crate::mapper::draft::user_id;
 use crate::mapper::meeting::end;
 use crate::state::State;
+use crate::state::is_true;
 
 fn payload<'a>(message: &Message<'a>) -> Option<&'a Value> {
     message.at(&["payload"]).filter(|payload| payload.is_object())

@@ -6,11 +6,11 @@ use crate::event::InternalMeetingId;
 use crate::mapper::draft::Attributes;
 use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
-use crate::mapper::draft::is_true;
 use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
 use crate::mapper::draft::user_id;
 use crate::state::State;
+use crate::state::is_true;
 
 /// `{meeting, user}`: an event about a user.
 fn about(id: &'static str, meeting: InternalMeetingId, user: Attributes, state: &State) -> Draft {

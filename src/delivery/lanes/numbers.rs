@@ -72,7 +72,7 @@ impl Numbers {
         if let (true, Some(first)) = (self.near.is_empty(), self.far.front()) {
             self.base = *first;
             while let Some(offset) = self.far.front().and_then(|number| u32::try_from(number - self.base).ok()) {
-                self.near.push_back(offset);
+                push_tightly(&mut self.near, offset);
                 self.far.pop_front();
             }
         }
