@@ -74,9 +74,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let mut table = Table::default();
     for scenario in scenarios {
-        for program in &programs {
-            // Nothing is measured twice in a row on a machine that got warm or busy in between.
-            for _ in 0..asked.repeat {
+        // In turns: a machine that got warm or busy in between did so for both.
+        for _ in 0..asked.repeat {
+            for program in &programs {
                 eprintln!("{}: {} ...", scenario.name, program.name);
                 let figures = (scenario.run)(program, asked.quick).await;
                 let figures = figures.with_context(|| format!("{} with {}", scenario.name, program.name))?;

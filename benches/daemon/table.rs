@@ -90,7 +90,8 @@ struct Row {
 
 impl Table {
     pub(crate) fn add(&mut self, scenario: &Scenario, program: &Program, figures: Figures) {
-        match self.rows.last_mut().filter(|row| row.scenario == scenario.what && row.program == program.name) {
+        let of_both = |row: &&mut Row| row.scenario == scenario.what && row.program == program.name;
+        match self.rows.iter_mut().find(of_both) {
             Some(row) => row.runs.push(figures),
             None => {
                 self.rows.push(Row { scenario: scenario.what, program: program.name.clone(), runs: vec![figures] });
