@@ -190,7 +190,7 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
             url: &callback.url,
             content_type: CONTENT_TYPE,
             headers: &signature.headers(),
-            body: &callback.body,
+            body: callback.body.into(),
             authorization: callback.authorization.as_ref(),
         })
         .await;

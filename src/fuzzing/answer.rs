@@ -40,7 +40,7 @@ pub fn answer(data: &[u8]) {
             }
         };
         let url = Url::parse(&format!("http://{RECEIVER}:{port}/")).expect("it is one");
-        let post = Post { url: &url, content_type: "text/plain", headers: &[], body: "x", authorization: None };
+        let post = Post { url: &url, content_type: "text/plain", headers: &[], body: "x".into(), authorization: None };
         tokio::select! {
             () = serve => {}
             answered = SENDER.send(post) => {

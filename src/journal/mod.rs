@@ -6,7 +6,7 @@
 //!
 //! Memory keeps what the slowest reader is not done with and what Redis does not have, but never more bytes than its
 //! limit: then the oldest events go, and who still needs them reads them off the stream. What Redis has makes room for
-//! messages that wait to be mapped too, down to a quarter of the limit.
+//! messages that wait to be mapped and for deliveries under way too, down to a quarter of the limit.
 
 mod committer;
 pub mod cursor;
@@ -23,6 +23,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use redis::Pipeline;
@@ -87,6 +88,8 @@ struct Shared {
     health: watch::Sender<Health>,
     /// The stream was cut up to this number because it was too long, whoever still needed that.
     cut_up_to: AtomicU64,
+    /// Bytes of the limit that deliveries under way take.
+    taken: AtomicUsize,
     /// For reading the stream.
     connection: Arc<Connection>,
 }
@@ -108,6 +111,7 @@ impl Journal {
             requests,
             health: watch::Sender::new(Health::Good),
             cut_up_to: AtomicU64::new(0),
+            taken: AtomicUsize::new(0),
             connection,
         };
         (Self { shared: Arc::new(shared) }, receiver)
@@ -122,9 +126,18 @@ impl Journal {
         self.append_for(None, events, now_ms);
     }
 
-    /// Says how many bytes are taken by what waits to become events: so many fewer of events are kept in memory.
+    /// Says how many bytes are taken by what waits to become events: so many fewer of events are kept in memory, and so many
+    /// as were [taken](Self::take_room).
     pub fn leave_room(&self, bytes: usize) {
-        self.log().leave_room(bytes);
+        self.log().leave_room(bytes + self.shared.taken.load(Relaxed));
+    }
+
+    /// Takes bytes that fewer of events are kept in memory, for as long as the result lives; from the next
+    /// [`leave_room`](Self::leave_room) on.
+    #[must_use]
+    pub fn take_room(&self, bytes: usize) -> Room<'_> {
+        self.shared.taken.fetch_add(bytes, Relaxed);
+        Room { taken: &self.shared.taken, bytes }
     }
 
     /// Appends events for one hook alone, whatever its filters say.
@@ -319,6 +332,19 @@ impl Journal {
             };
             wakes.into_iter().for_each(|wake| wake.notify_one());
         }
+    }
+}
+
+/// Memory taken out of the limit for events; it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Room<'a> {
+    taken: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.bytes, Relaxed);
     }
 }
 

@@ -103,7 +103,7 @@ async fn keeps_what_the_slowest_reader_or_redis_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn makes_room_for_what_waits_to_be_mapped_out_of_what_redis_has() {
+async fn makes_room_for_what_is_no_event_yet_or_on_its_way_out_of_what_redis_has() {
     let journal = journal(100_000);
     let _reader = journal.reader_of(None, false);
     let text = "x".repeat(1000);
@@ -119,6 +119,14 @@ async fn makes_room_for_what_waits_to_be_mapped_out_of_what_redis_has() {
     journal.leave_room(1 << 30);
     assert!((22_000..=25_000).contains(&held()), "{}", held());
     journal.leave_room(0);
+    append(50);
+    journal.commit();
+    assert!(held() > 60_000, "{}", held());
+    let under_way = (journal.take_room(20_000), journal.take_room(30_000));
+    journal.leave_room(10_000);
+    assert!((37_000..=40_000).contains(&held()), "{}", held());
+    drop(under_way);
+    journal.leave_room(10_000);
     append(50);
     assert!(held() > 60_000, "{}", held());
 }

@@ -32,6 +32,7 @@ use crate::delivery::lanes::Lanes;
 use crate::delivery::retry::left_after;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
+use crate::delivery::sender::ATTEMPT_BYTES;
 use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
 use crate::delivery::tally::tally;
@@ -619,13 +620,14 @@ async fn attempt(
         return Attempted { answered: Some(Answered::UNSENT), lost, events };
     };
     let callback = shared.builder.build(address, &json, timestamp);
+    let _room = journal.take_room(ATTEMPT_BYTES + callback.body.len());
     // The attempt's time, where the callback's is that of the first: a receiver refuses what was signed minutes ago.
     let signature = target.key.sign((*first, *last), clock::unix_ms(), &callback.body);
     let post = Post {
         url: &callback.url,
         content_type: callback::CONTENT_TYPE,
         headers: &signature.headers(),
-        body: &callback.body,
+        body: callback.body.into(),
         authorization: callback.authorization.as_ref(),
     };
     let answered = match shared.senders.to(&hook.callback_url, &shared.config.get().hooks) {

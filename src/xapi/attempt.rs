@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use crate::delivery::sender::ATTEMPT_BYTES;
 use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
 use crate::event::Event;
@@ -49,11 +50,12 @@ pub(super) async fn attempt(journal: Journal, shared: Arc<Shared>, lrs: Arc<Lrs>
         [one] => one.clone(),
         several => format!("[{}]", several.join(",")),
     };
+    let _room = journal.take_room(ATTEMPT_BYTES + body.len());
     let post = Post {
         url: lrs.statements(),
         content_type: JSON,
         headers: VERSION,
-        body: &body,
+        body: body.into(),
         authorization: lrs.authorization(),
     };
     let answered = shared.sender_to(&lrs).send(post).await;
