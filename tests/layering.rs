@@ -129,6 +129,8 @@ const ROOMS: &[Room] = &[
     room("registry", &["books", "config", "event", "hook", "journal", "store"], &["tokio", "tracing"]),
     // Out.
     room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
+    room("delivery::attempts", &["event", "journal"], &["tokio", "tracing"]),
+    room("delivery::ledger", &["books", "clock", "event", "journal"], &["tokio", "tracing"]),
     // looks names up
     room("delivery::guard", &[], &["std::net", "tokio"]),
     // one deadline over several tries

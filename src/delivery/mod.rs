@@ -1,11 +1,13 @@
-//! What the outputs share: which event goes next, what an answer means, and one attempt over HTTP.
+//! What the outputs share: which event goes next, what an answer means, one attempt over HTTP, and the account of it all.
 //!
-//! [`lanes`] keeps the order, [`retry`] the schedule, and [`episode`] the log short; these are pure. [`sender`] makes an attempt,
-//! [`tally`] counts what came of it.
+//! [`lanes`] keeps the order, [`retry`] the schedule, and [`episode`] the log short; these are pure. [`ledger`] takes events from
+//! the journal and says what was finished, [`attempts`] are under way, [`sender`] makes one, [`tally`] counts what came of it.
 
+pub mod attempts;
 pub mod episode;
 pub mod guard;
 pub mod lanes;
+pub mod ledger;
 pub mod policy;
 pub mod retry;
 pub mod sender;

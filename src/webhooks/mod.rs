@@ -1,9 +1,10 @@
 //! The webhooks output: a deliverer for each hook, for as long as the hook exists.
 //!
-//! [`deliverer`] is the loop; [`callback`] makes the exact request, [`standard`] signs it, [`signature`] checks one. What goes next, what an answer
-//! means, and the attempt itself are in [`crate::delivery`].
+//! [`deliverer`] is the loop, [`attempt`] one turn of it; [`callback`] makes the exact request, [`standard`] signs it, [`signature`]
+//! checks one. What both outputs share is in [`crate::delivery`].
 
 pub mod address;
+mod attempt;
 pub mod callback;
 mod deliverer;
 mod form;
@@ -32,8 +33,16 @@ use crate::registry::HookChange;
 use crate::registry::Registry;
 use crate::webhooks::callback::CallbackBuilder;
 use crate::webhooks::deliverer::Deliverer;
-use crate::webhooks::deliverer::Shared;
 use crate::webhooks::senders::Senders;
+
+/// What all deliverers share.
+#[derive(Debug)]
+struct Shared {
+    config: Current,
+    builder: CallbackBuilder,
+    senders: Senders,
+    registry: Registry,
+}
 
 /// How to speak to a deliverer.
 struct Running {

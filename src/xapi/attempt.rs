@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tracing::debug;
-
+use crate::delivery::attempts::Attempted;
+use crate::delivery::attempts::fetch;
 use crate::delivery::sender::ATTEMPT_BYTES;
-use crate::delivery::sender::Answered;
 use crate::delivery::sender::Post;
 use crate::event::Event;
 use crate::journal::Journal;
@@ -17,24 +16,11 @@ use crate::xapi::statement;
 const JSON: &str = "application/json";
 const VERSION: &[(&str, &str)] = &[("X-Experience-API-Version", "1.0.0")];
 
-/// What an attempt came to.
-pub(super) struct Attempted {
-    /// How it ended; none if there was nothing to send, or it could not be read.
-    pub(super) answered: Option<Answered>,
-    /// Of how many events no statement can be made any more.
-    pub(super) lost: usize,
-    /// The events, where they may be needed again: to be parked.
-    pub(super) events: Vec<Arc<Event>>,
-}
-
 /// Makes one attempt to send statements: finds the events, makes the statements, sends them.
 pub(super) async fn attempt(journal: Journal, shared: Arc<Shared>, lrs: Arc<Lrs>, numbers: Vec<u64>) -> Attempted {
-    let events = match journal.fetch(&numbers).await {
+    let events = match fetch(&journal, &numbers).await {
         Ok(events) => events,
-        Err(error) => {
-            debug!(%error, "Events that only Redis has cannot be read; trying again");
-            return Attempted { answered: None, lost: 0, events: Vec::new() };
-        }
+        Err(attempted) => return attempted,
     };
     let statements: Vec<String> = {
         let known = shared.known();

@@ -5,27 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::task::Id;
-use tokio::task::JoinError;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use tracing::error;
 use tracing::info;
 use tracing::warn;
 
-use crate::books::Books;
 use crate::books::End;
 use crate::books::calls::Standing;
 use crate::bound::Bound;
 use crate::bound::May;
 use crate::clock;
 use crate::config::Ordering;
+use crate::delivery::attempts::Attempted;
+use crate::delivery::attempts::Attempts;
 use crate::delivery::episode;
 use crate::delivery::lanes::Job;
 use crate::delivery::lanes::LaneKey;
 use crate::delivery::lanes::LaneRef;
+use crate::delivery::ledger::Ledger;
+use crate::delivery::ledger::REDIS_WAIT;
 use crate::delivery::retry::Answer;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
@@ -35,24 +34,15 @@ use crate::event::Event;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
 use crate::journal::Reader;
-use crate::journal::cursor::Cursor;
-use crate::journal::cursor::Progress;
 use crate::journal::cursor::Tried;
 use crate::xapi::IsMapped;
 use crate::xapi::READER;
 use crate::xapi::Shared;
-use crate::xapi::attempt::Attempted;
 use crate::xapi::attempt::attempt;
 use crate::xapi::credentials::Lrs;
 use crate::xapi::learner::Learner;
 use crate::xapi::learner::Said;
 use crate::xapi::outlet::Outlet;
-
-/// Most events taken from the journal at once.
-const READ_AT_ONCE: usize = 1024;
-
-/// How soon the journal is told of what was finished; the longer the cursor, the later.
-const REPORT_AFTER: Duration = Duration::from_millis(10);
 
 /// Most ranges of events finished out of order. There are more than a hook has, because one LRS that is gone leaves holes
 /// between what the others got; beyond it nothing is sent but the oldest.
@@ -61,59 +51,36 @@ const MOST_RANGES: usize = 10_000;
 /// How often then to look whether the oldest may go.
 const CROWDED_WAIT: Duration = Duration::from_millis(100);
 
-/// The wait before Redis is asked again for events that only it has.
-const REDIS_WAIT: Duration = Duration::from_secs(1);
-
 pub(super) struct Deliverer {
     shared: Arc<Shared>,
-    reader: Reader,
-    books: Arc<Books>,
+    ledger: Ledger,
     learner: Learner,
     is_mapped: IsMapped,
-    progress: Progress,
-    /// Events finished before a restart, above the watermark from which it goes on.
-    start: Cursor,
     /// What was being tried before a restart, until all of that is read.
     tried: Vec<Tried>,
     outlets: HashMap<Arc<Lrs>, Outlet>,
-    in_flight: JoinSet<Attempted>,
-    task: HashMap<Id, (Arc<Lrs>, LaneKey)>,
+    attempts: Attempts<(Arc<Lrs>, LaneKey)>,
     /// Time zero of the lanes' clock.
     started: Instant,
     sweep_at: Instant,
-    /// Whether the last that was tried could not be found any more: an episode is logged once.
-    losing: bool,
     /// How often parked statements are spoken of.
     parked_bound: Bound,
-    /// Since when there is something to report.
-    unreported_since: Option<Instant>,
-    /// When to read on after the journal could not be read.
-    read_again_at: Option<Instant>,
 }
 
 impl Deliverer {
     pub(super) fn new(shared: Arc<Shared>, reader: Reader, is_mapped: IsMapped) -> Self {
-        let start = reader.start().clone();
-        let now_ms = clock::unix_ms();
-        let on_our_clock = |tried: &Tried| Tried { due_ms: tried.left(now_ms), ..tried.clone() };
+        let ledger = Ledger::new(HookId::from(READER), reader);
         Self {
-            books: Arc::clone(reader.books()),
-            tried: start.trying.iter().map(on_our_clock).collect(),
+            tried: ledger.tried_before(),
+            ledger,
             learner: Learner::new(Arc::clone(&shared)),
             sweep_at: Instant::now() + shared.sweep_every,
             shared,
-            reader,
             is_mapped,
-            progress: Progress::default(),
-            start,
             outlets: HashMap::new(),
-            in_flight: JoinSet::new(),
-            task: HashMap::new(),
+            attempts: Attempts::default(),
             started: Instant::now(),
-            losing: false,
             parked_bound: episode::of_a_receiver(),
-            unreported_since: None,
-            read_again_at: None,
         }
     }
 
@@ -124,23 +91,25 @@ impl Deliverer {
             self.sweep_in_time();
             self.start_attempts();
             self.show();
-            self.report_in_time();
+            if self.ledger.is_report_due() {
+                self.report();
+            }
             let wake_at = self.next_wake();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(ended) = self.in_flight.join_next_with_id() => self.attempts_ended(ended),
-                () = self.reader.more(), if self.read_again_at.is_none() => {}
+                Some(((lrs, lane), attempted)) = self.attempts.next() => self.attempts_ended(lrs, lane, attempted),
+                () = self.ledger.more(), if self.ledger.read_again_at().is_none() => {}
                 () = tokio::time::sleep_until(wake_at) => {}
             }
             let now = self.now();
             self.outlets.values_mut().for_each(|outlet| outlet.lanes.wake(now));
         }
-        while let Some(ended) = self.in_flight.join_next_with_id().await {
-            self.attempt_ended(ended);
+        while let Some(((lrs, lane), attempted)) = self.attempts.next().await {
+            self.attempt_ended(&lrs, &lane, attempted);
         }
         self.report();
-        debug!(unfinished = self.progress.unfinished(), "No more statements are sent");
+        debug!(unfinished = self.ledger.unfinished(), "No more statements are sent");
     }
 
     /// Lets others see how this stands: as the worst of the stores does.
@@ -153,8 +122,8 @@ impl Deliverer {
         let standing = self.outlets.values().map(standing).max().unwrap_or_default();
         let due = self.outlets.values_mut().filter_map(Outlet::due).min();
         let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
-        let (in_flight, oldest) = (self.in_flight.len(), self.progress.oldest());
-        self.books.note(|calls| {
+        let (in_flight, oldest) = (self.attempts.len(), self.ledger.oldest());
+        self.ledger.books().note(|calls| {
             calls.standing = standing;
             calls.in_flight = in_flight;
             calls.oldest = oldest;
@@ -178,58 +147,45 @@ impl Deliverer {
         let due = due.map(|due| self.started + Duration::from_millis(due));
         // What is due may have to wait for the oldest.
         let due = due.map(|due| if self.is_crowded() { due.max(Instant::now() + CROWDED_WAIT) } else { due });
-        let report = self.unreported_since.map(|since| since + self.report_after());
-        [due, report, self.read_again_at].into_iter().flatten().fold(self.sweep_at, Instant::min)
+        [due, self.ledger.report_due(), self.ledger.read_again_at()]
+            .into_iter()
+            .flatten()
+            .fold(self.sweep_at, Instant::min)
     }
 
     /// Whether so much is finished out of order that nothing may be sent but the oldest.
     fn is_crowded(&self) -> bool {
-        self.progress.ranges() >= MOST_RANGES
+        self.ledger.ranges() >= MOST_RANGES
     }
 
     /// Learns from what the journal has, and puts into lanes what statements are made of.
     async fn take_in(&mut self) {
-        if self.read_again_at.is_some_and(|at| Instant::now() < at) {
-            return;
-        }
-        self.read_again_at = None;
-        loop {
-            let found = match self.reader.read(READ_AT_ONCE).await {
-                Ok(found) => found,
-                Err(error) => {
-                    debug!(%error, "The journal cannot be read for xAPI; trying again");
-                    self.read_again_at = Some(Instant::now() + REDIS_WAIT);
-                    return;
-                }
-            };
-            if found.lost > 0 {
-                let end = self.reader.journal().end_of_lost(self.reader.position());
-                self.books.never_found(end, found.lost);
-                self.say_lost(end);
-            }
-            for event in &found.events {
+        while let Some(taken) = self.ledger.take().await {
+            let mut unsent = Vec::new();
+            for event in &taken.events {
                 let said = self.learner.learn(event).await;
-                if self.start.is_done(event.number) {
-                    self.progress.skip(event.number);
+                if self.ledger.was_finished(event.number) {
                     continue;
                 }
-                self.progress.take(event.number);
-                self.books.taken(1);
-                if let Said::To(lrs) = said {
-                    let lane = LaneRef::of(event, Ordering::Meeting);
-                    self.outlet(lrs).lanes.push(lane, event.number);
-                    continue;
+                match said {
+                    Said::To(lrs) => {
+                        let lane = LaneRef::of(event, Ordering::Meeting);
+                        self.outlet(lrs).lanes.push(lane, event.number);
+                    }
+                    Said::Nowhere => {
+                        self.shared.without_lrs.fetch_add(1, Relaxed);
+                        unsent.push(event.number);
+                    }
+                    Said::Nothing => unsent.push(event.number),
                 }
-                if said == Said::Nowhere {
-                    self.shared.without_lrs.fetch_add(1, Relaxed);
-                }
-                self.finish(&[event.number]);
-                self.books.finished(End::Unsent, 1);
             }
-            if self.reader.position() >= self.start.highest() {
+            if !unsent.is_empty() {
+                self.ledger.finish(&unsent, End::Unsent, 0);
+            }
+            if self.ledger.is_past_start() {
                 self.tried.clear();
             }
-            if !found.more {
+            if !taken.more {
                 return;
             }
         }
@@ -259,32 +215,27 @@ impl Deliverer {
     }
 
     fn start(&mut self, lrs: Arc<Lrs>, job: Job) {
-        let (journal, shared) = (self.reader.journal().clone(), Arc::clone(&self.shared));
-        let task = self.in_flight.spawn(attempt(journal, shared, Arc::clone(&lrs), job.events));
-        self.task.insert(task.id(), (lrs, job.lane));
+        let (journal, shared) = (self.ledger.journal().clone(), Arc::clone(&self.shared));
+        let attempt = attempt(journal, shared, Arc::clone(&lrs), job.events);
+        self.attempts.begin((lrs, job.lane), attempt);
     }
 
     /// Takes note of an attempt that ended, and of all others that did.
-    fn attempts_ended(&mut self, first: Result<(Id, Attempted), JoinError>) {
-        let mut next = Some(first);
-        while let Some(ended) = next {
-            self.attempt_ended(ended);
-            next = self.in_flight.try_join_next_with_id();
+    fn attempts_ended(&mut self, lrs: Arc<Lrs>, lane: LaneKey, attempted: Attempted) {
+        let mut next = Some(((lrs, lane), attempted));
+        while let Some(((lrs, lane), attempted)) = next {
+            self.attempt_ended(&lrs, &lane, attempted);
+            next = self.attempts.next_now();
         }
     }
 
-    fn attempt_ended(&mut self, ended: Result<(Id, Attempted), JoinError>) {
-        let (task, attempted) = ended.unwrap_or_else(|error| {
-            error!(%error, "The sending of statements came to an end that it should not have");
-            (error.id(), Attempted { answered: Some(Answered::UNSENT), lost: 0, events: Vec::new() })
-        });
-        let (lrs, lane) = self.task.remove(&task).expect("every attempt was started for a lane");
+    fn attempt_ended(&mut self, lrs: &Arc<Lrs>, lane: &LaneKey, attempted: Attempted) {
         let retry_redis_at = self.after(REDIS_WAIT);
         if let Some(answered) = &attempted.answered {
             let delivered = matches!(answered.answer, Answer::Status(200..=299));
-            tally(&self.books, answered, delivered, &attempted.events);
+            tally(self.ledger.books(), answered, delivered, &attempted.events);
         }
-        let Some(outlet) = self.outlets.get_mut(&lrs) else { return };
+        let Some(outlet) = self.outlets.get_mut(lrs) else { return };
         outlet.in_flight -= 1;
         let (lost, several) = (attempted.lost, attempted.events.len() > 1);
         match attempted.answered {
@@ -292,46 +243,23 @@ impl Deliverer {
                 if outlet.works() {
                     info!(host = lrs.host(), "Statements to this Learning Record Store succeed again");
                 }
-                self.losing = false;
-                let events = outlet.lanes.delivered(&lane);
-                self.books.finished(End::Delivered, events.len() - lost);
-                self.count_lost(&events, lost);
-                self.finish(&events);
+                let events = outlet.lanes.delivered(lane);
+                self.ledger.finish(&events, End::Delivered, lost);
             }
             // One of them is refused, or all are too much: which one it is shows when they come alone.
             Some(Answered { answer: Answer::Status(400 | 413), .. }) if several => {
-                outlet.lanes.take_apart(&lane);
+                outlet.lanes.take_apart(lane);
             }
             Some(Answered { answer: answer @ Answer::Status(400), .. }) => {
                 // It never will be taken, so there is no point in trying again.
-                self.park(&lrs, &lane, answer, &attempted.events, lost);
+                self.park(lrs, lane, answer, &attempted.events, lost);
             }
-            Some(answered) => self.attempt_failed(&lrs, &lane, answered, &attempted.events, lost),
+            Some(answered) => self.attempt_failed(lrs, lane, answered, &attempted.events, lost),
             None if lost > 0 => {
-                let events = outlet.lanes.finished(&lane);
-                self.count_lost(&events, events.len());
-                self.finish(&events);
+                let events = outlet.lanes.finished(lane);
+                self.ledger.lose(&events);
             }
-            None => outlet.lanes.retry_at(&lane, retry_redis_at),
-        }
-    }
-
-    /// Accounts for events that were taken and of which so many can no longer be found.
-    fn count_lost(&mut self, events: &[u64], lost: usize) {
-        if let Some(first) = events.first().filter(|_| lost > 0) {
-            let end = self.reader.journal().end_of_lost(*first);
-            self.books.finished(end, lost);
-            self.say_lost(end);
-        }
-    }
-
-    fn say_lost(&mut self, reason: End) {
-        if !std::mem::replace(&mut self.losing, true) {
-            const DROPPED: &str = "Statements are dropped: neither memory nor Redis has what they are made of any more";
-            match reason {
-                End::Overflowed => warn!(?reason, "{DROPPED}"),
-                _ => error!(?reason, "{DROPPED}"),
-            }
+            None => outlet.lanes.retry_at(lane, retry_redis_at),
         }
     }
 
@@ -343,7 +271,7 @@ impl Deliverer {
         events: &[Arc<Event>],
         lost: usize,
     ) {
-        self.note_news();
+        self.ledger.note_failure();
         let answer = answered.answer;
         let asked = answered.retry_after.unwrap_or_default();
         let probe = spread(self.shared.config.get().hooks.permanent_interval_reset, fastrand::f64()).max(asked);
@@ -390,49 +318,15 @@ impl Deliverer {
             }
             self.shared.behind.park(&HookId::from(READER), event, &answer.to_string(), clock::unix_ms());
         }
-        self.books.finished(End::Parked, numbers.len() - lost);
-        self.books.note(|calls| events.iter().for_each(|event| calls.parked(&event.mapped.id)));
-        self.count_lost(&numbers, lost);
-        self.finish(&numbers);
-    }
-
-    fn finish(&mut self, events: &[u64]) {
-        self.progress.finish(events);
-        self.note_news();
-    }
-
-    fn note_news(&mut self) {
-        self.unreported_since.get_or_insert_with(Instant::now);
-    }
-
-    /// A long cursor is written less often.
-    fn report_after(&self) -> Duration {
-        let ranges = u64::try_from(self.progress.ranges()).unwrap_or(u64::MAX);
-        REPORT_AFTER + Duration::from_millis(ranges / 10)
-    }
-
-    fn report_in_time(&mut self) {
-        if self.unreported_since.is_some_and(|since| since.elapsed() >= self.report_after()) {
-            self.report();
-        }
+        self.ledger.books().note(|calls| events.iter().for_each(|event| calls.parked(&event.mapped.id)));
+        self.ledger.finish(&numbers, End::Parked, lost);
     }
 
     /// Tells the journal how far this is.
     fn report(&mut self) {
-        self.unreported_since = None;
-        let (now, now_ms) = (self.now(), clock::unix_ms());
-        let on_the_wall = |tried: Tried| Tried { due_ms: now_ms.saturating_add(tried.wait_ms), ..tried };
-        let tried = self.outlets.values().flat_map(|outlet| outlet.lanes.tried(now)).map(on_the_wall);
-        let position = self.reader.position();
-        let mut cursor = Cursor {
-            watermark: self.progress.watermark(position),
-            done: self.progress.done(),
-            trying: tried.collect(),
-            suspended_since_ms: None,
-        };
-        // What was finished or tried before a restart, further on than this reader has come again, still holds.
-        cursor.keep_after(position, &self.start);
-        self.reader.report(cursor);
+        let now = self.now();
+        let tried = self.outlets.values().flat_map(|outlet| outlet.lanes.tried(now));
+        self.ledger.report(tried, None);
     }
 
     /// Forgets meetings whose mapping expired and of which nothing waits any more, and outlets that nobody uses.
@@ -442,7 +336,7 @@ impl Deliverer {
         }
         self.sweep_at = Instant::now() + self.shared.sweep_every;
         // What could not be read may be about a meeting that seems to be over.
-        if self.read_again_at.is_some() {
+        if self.ledger.read_again_at().is_some() {
             return;
         }
         let outlets = &self.outlets;
@@ -452,6 +346,6 @@ impl Deliverer {
         };
         self.learner.forget(|id| !(self.is_mapped)(id) && !waits(id));
         self.outlets.retain(|_, outlet| !outlet.is_idle());
-        self.reader.journal().nudge();
+        self.ledger.journal().nudge();
     }
 }
