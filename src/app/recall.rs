@@ -121,19 +121,11 @@ impl Recall {
             let cursors = self.committer.open().await?;
             let (store, registry, xapi) = (&self.store, &self.registry, self.xapi.as_ref());
             let remembering = remember(store, registry, xapi, &self.journal, cursors);
-            *remembered = Some(while_holding(&mut self.committer, remembering).await?);
+            *remembered = Some(self.committer.hold_lease_during(remembering).await?);
         }
-        let events = while_holding(&mut self.committer, self.journal.restore()).await?;
+        let events = self.committer.hold_lease_during(self.journal.restore()).await?;
         info!(events, "The journal goes on");
         Ok(())
-    }
-}
-
-/// The outcome of `task`, with the lease held meanwhile.
-async fn while_holding<T>(committer: &mut Committer, task: impl Future<Output = T>) -> T {
-    tokio::select! {
-        outcome = task => outcome,
-        never = committer.hold_lease() => match never {},
     }
 }
 

@@ -5,8 +5,8 @@
 //! so again.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use redis::Pipeline;
 use redis::RedisError;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 use tracing::info;
@@ -222,13 +223,17 @@ impl Committer {
         Ok(cursors)
     }
 
-    /// Keeps the lease for as long as it is polled: while what Redis remembers is read, nothing is committed.
-    pub async fn hold_lease(&mut self) -> Infallible {
+    /// The outcome of `task`, with the lease held meanwhile: while what Redis remembers is read, nothing is committed.
+    pub async fn hold_lease_during<T>(&mut self, task: impl Future<Output = T>) -> T {
+        let mut task = pin!(task);
         loop {
             self.pulse.beat();
-            tokio::time::sleep(HEARTBEAT).await;
-            // If it fails, the first commit finds out.
-            let _ = self.link.apply(&redis::pipe()).await;
+            match timeout(HEARTBEAT, task.as_mut()).await {
+                Ok(outcome) => return outcome,
+                // To its end, while the task waits: of a transaction that is given up nobody knows whether it was applied.
+                // If it fails, the first commit finds out.
+                Err(_late) => _ = self.link.apply(&redis::pipe()).await,
+            }
         }
     }
 
