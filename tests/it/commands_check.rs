@@ -1,6 +1,8 @@
 //! `check`: the configuration as it takes effect, and what is around the daemon.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -62,18 +64,21 @@ async fn a_configuration_that_cannot_be_used_is_status_78_with_every_problem() {
 
 #[tokio::test]
 async fn the_configuration_alone_is_checked_at_once_and_without_the_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     let setup = Daemon::without_redis().file("default.yml", include_str!("../../config/default.yml"));
-    // Nobody answers there: asking would take long, or fail.
-    let setup = setup.env("REDIS_HOST", "192.0.2.1");
-    let mut fastest = std::time::Duration::MAX;
+    let setup = setup.env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", &port);
+    let mut fastest = Duration::MAX;
     for _ in 0..20 {
         let start = Instant::now();
         let ended = setup.command(&["check", "--config-only"]).await;
         fastest = fastest.min(start.elapsed());
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     }
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody asked Redis");
     // 10 ms is the promise for the program that is shipped; this one is not optimized, and the machine is busy.
-    let most = if cfg!(debug_assertions) { 150 } else { 10 };
+    let most = if cfg!(debug_assertions) { 500 } else { 10 };
     assert!(fastest.as_millis() < most, "it took {fastest:?}");
 }
 

@@ -118,17 +118,9 @@ async fn parked_events_are_those_that_redis_has() {
     })
     .await;
     let id = lab.hook("/x", &[]).await;
-    let (good, bad) = (Meeting::new("good"), Meeting::new("bad"));
-    lab.redis.publish(&good.created()).await;
-    lab.receiver.wait("/x", 1).await;
-    lab.receiver.refuse("/x", Some("bad"));
-    lab.redis.publish_all(&[bad.created(), bad.joined("ada")]).await;
+    lab.park_two(&id, "/x").await;
     let said = format!("hook {id} has 2 parked events: bbb-webhooks parked {id}");
-    eventually("both are parked", async || {
-        lab.redis.publish(&good.chat("ada", "meanwhile")).await;
-        lab.daemon.command(&["status"]).await.stdout.contains(&said).then_some(())
-    })
-    .await;
+    needs(&lab.daemon, &said).await;
     lab.daemon.restart().await;
     needs(&lab.daemon, &said).await;
     let series = format!(

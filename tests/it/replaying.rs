@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use redis::cmd;
-use serde_json::Value;
 use serde_json::json;
 
 use crate::harness::Daemon;
@@ -81,20 +80,7 @@ async fn a_replay_sends_the_same_bytes_again_to_one_hook_alone() {
 async fn what_is_parked_can_be_seen_dropped_and_sent_again() {
     let lab = Lab::with(|setup| setup.set("hooks.retryIntervals", json!([10, 300]))).await;
     let id = lab.hook("/x", &[]).await;
-    let (good, bad) = (Meeting::new("good"), Meeting::new("bad"));
-    lab.redis.publish(&good.created()).await;
-    lab.receiver.wait("/x", 1).await;
-    // Whatever comes of the meeting `bad` is refused, until the receiver is mended.
-    lab.receiver.refuse("/x", Some("bad"));
-    lab.redis.publish_all(&[bad.created(), bad.joined("ada")]).await;
-    let park = async || {
-        lab.redis.publish(&good.chat("ada", "meanwhile")).await;
-        let listed = lab.daemon.command(&["parked", &id, "--json"]).await;
-        assert!(listed.status.success(), "{}", listed.stderr);
-        let parked: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        (parked.len() == 2).then_some(parked)
-    };
-    let parked = eventually("both are parked", park).await;
+    let parked = lab.park_two(&id, "/x").await;
     assert_eq!(parked[0]["event"], "meeting-created");
     assert_eq!(parked[1]["event"], "user-joined");
     assert_eq!(parked[0]["reason"], "status 400");
