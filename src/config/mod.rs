@@ -229,7 +229,7 @@ pub struct Hooks {
     /// Most events kept in Redis, delivered or not; beyond it the hook furthest behind loses its oldest. At least
     /// `queue_size` are kept. Default 200000. Key `hooks.journalSize`.
     pub journal_size: usize,
-    /// Most bytes of memory for recent events and all that belongs to them; messages that wait to be mapped take room of it. Default 67108864 (64 MiB). Key `hooks.memoryLimit`.
+    /// Most bytes of memory for recent events and all that belongs to them; messages that wait to be mapped, and callbacks under way, take room of it. Default 67108864 (64 MiB). Key `hooks.memoryLimit`.
     pub memory_limit: usize,
     /// Most events in one callback, at least 1. Default 1. Key `hooks.multiEvent`.
     pub multi_event: usize,
