@@ -133,6 +133,7 @@ const ROOMS: &[Room] = &[
     room("delivery::ledger", &["books", "clock", "event", "journal"], &["tokio", "tracing"]),
     // looks names up
     room("delivery::guard", &[], &["std::net", "tokio"]),
+    room("delivery::names", &[], &["std::net", "tokio"]),
     // one deadline over several tries
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use url::Host;
 use url::Url;
 
+use crate::delivery::names::Names;
 use crate::delivery::policy::Policy;
 use crate::delivery::policy::REDIS;
 use crate::delivery::policy::Refusal;
@@ -25,6 +26,7 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Guard {
     policy: Arc<Policy>,
+    names: Names,
 }
 
 /// Why a name leads nowhere.
@@ -42,7 +44,7 @@ impl Guard {
     /// One that goes by this policy.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy: Arc::new(policy) }
+        Self { policy: Arc::new(policy), names: Names::default() }
     }
 
     /// Judges a URL before its host is connected to. A name is judged again by [`Guard::resolve`].
@@ -92,7 +94,7 @@ impl Guard {
         let bare = name.strip_suffix('.').unwrap_or(name);
         let kept = self.kept(port).await;
         let (mut allowed, mut refused) = (Vec::new(), None);
-        for address in look_up(name, port).await? {
+        for address in self.look_up(name, port).await? {
             let judged = match kept.contains(&address.ip().to_canonical()) {
                 true => Err(Refusal::Kept(REDIS)),
                 false => self.policy.judge_address(Some(bare), address.ip(), port, is_here),
@@ -112,20 +114,28 @@ impl Guard {
     async fn kept(&self, port: u16) -> Vec<IpAddr> {
         let mut kept = Vec::new();
         for name in self.policy.kept_names(port) {
-            let found = look_up(name, port).await;
+            let found = self.look_up(name, port).await;
             kept.extend(found.unwrap_or_default().into_iter().map(|address| address.ip().to_canonical()));
         }
         kept
     }
+
+    async fn look_up(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let found = self.names.look_up(name, resolve).await?;
+        let mut found = found.to_vec();
+        found.iter_mut().for_each(|address| address.set_port(port));
+        Ok(found)
+    }
 }
 
+/// The addresses of a name as the system knows them, at any port.
 #[cfg(not(test))]
-async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    Ok(tokio::net::lookup_host((name, port)).await?.collect())
+async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.collect())
 }
 
 #[cfg(test)]
-use tests::look_up;
+use tests::resolve;
 
 fn address(url: &Url) -> Option<IpAddr> {
     match url.host()? {
@@ -148,17 +158,17 @@ mod tests {
 
     /// Names below `test` lead to the address that is their first label, `-` for its dots; of two with an `x` between, to
     /// the first at the first time, and then to the other; with an `n`, to both.
-    pub(super) async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    pub(super) async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
         static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
         let label = name.trim_end_matches('.').strip_suffix(".test").ok_or(io::ErrorKind::NotFound)?;
-        let address = |text: &str| SocketAddr::new(text.replace('-', ".").parse().unwrap(), port);
+        let address = |text: &str| SocketAddr::new(text.replace('-', ".").parse().unwrap(), 0);
         if let Some((one, other)) = label.split_once('n') {
             return Ok(vec![address(one), address(other)]);
         }
         let Some((first, then)) = label.split_once('x') else { return Ok(vec![address(label)]) };
         let mut asked = ASKED.lock().unwrap();
-        let before = asked.contains(&name.to_owned());
-        asked.push(name.to_owned());
+        let before = asked.contains(&name);
+        asked.push(name.clone());
         Ok(vec![address(if before { then } else { first })])
     }
 

@@ -8,6 +8,7 @@ pub mod episode;
 pub mod guard;
 pub mod lanes;
 pub mod ledger;
+mod names;
 pub mod policy;
 pub mod retry;
 pub mod sender;
