@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -333,7 +334,15 @@ impl App {
         let stop = stops.api.clone();
         {
             let (observer, config) = (observer.clone(), Arc::clone(&config));
-            tasks.spawn(API, async move { api::serve(listener, observer, &config, stop).await });
+            // Whatever receivers and their answers keep busy, whoever calls is answered.
+            let listener = listener.into_std()?;
+            let serve = async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => api::serve(listener, observer, &config, stop).await,
+                    Err(error) => error!(%error, "The API cannot be served"),
+                }
+            };
+            tasks.spawn_apart(API, serve).context("no thread for the API")?;
         }
         Ok(Self { config: current, observer, pulses, tasks, stops })
     }

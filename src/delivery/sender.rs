@@ -44,6 +44,9 @@ const REDIRECTS: usize = 10;
 /// Most bytes of an answer that are read; nothing in it matters, but a connection whose answer was read serves again.
 const ANSWER_BYTES: usize = 64 * 1024;
 
+/// Most characters of what an error comes from: some of it the receiver chooses.
+const CAUSE_CHARACTERS: usize = 300;
+
 /// What an attempt takes of memory beside its body: 37 KiB were measured with 800 under way, and some for what the allocator
 /// cannot give out otherwise. Most of it is the connection's: 8 KiB to read and as much to write, 9 to hand it requests.
 pub const ATTEMPT_BYTES: usize = 40 * 1024;
@@ -283,14 +286,19 @@ impl fmt::Display for Answered {
     }
 }
 
-/// What an error comes from in the end: those around it only say that it came, and where from.
+/// What an error comes from in the end: those around it only say that it came, and where from. A certificate with a thousand names
+/// would make it long: it is cut.
 #[must_use]
 pub fn root(error: &reqwest::Error) -> String {
     let mut root: &dyn Error = error;
     while let Some(cause) = root.source() {
         root = cause;
     }
-    root.to_string()
+    let text = root.to_string();
+    match text.char_indices().nth(CAUSE_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 /// An attempt that was not made, or not to its end.
