@@ -1,5 +1,10 @@
 //! Clients of the API that take too much: they cost little, and the others notice nothing.
 
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::harness::Daemon;
 use crate::harness::Lab;
+use crate::harness::Meeting;
 use crate::harness::PATIENCE;
 use crate::harness::until;
 
@@ -306,4 +312,37 @@ async fn there_are_only_so_many_hooks() {
     assert_eq!(answer.message_key().as_deref(), Some("duplicateWarning"), "it is there already");
     lab.daemon.destroy(&id).await;
     lab.hook("/two", &[]).await;
+}
+
+/// Nothing limits how often a receiver may say that it goes on: an attempt hears it until its deadline. There are as many of them
+/// here as the daemon has threads for deliveries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_say_without_end_that_they_go_on_hold_up_nobody() {
+    const FLOODS: usize = 2;
+    const SAID: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    let lab = Lab::with(|setup| setup.set("hooks.requestTimeout", 3000)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Threads of their own: the pings below are not to wait for them.
+    let floods = thread::spawn(move || {
+        let flood = |stream: io::Result<std::net::TcpStream>| {
+            let (mut stream, mut bytes) = (stream.unwrap(), 0);
+            let said = SAID.repeat(1000);
+            let _request = stream.read(&mut [0; 4096]).unwrap();
+            while stream.write_all(said.as_bytes()).is_ok() {
+                bytes += said.len();
+            }
+            bytes
+        };
+        let floods: Vec<_> =
+            listener.incoming().take(FLOODS).map(|stream| thread::spawn(move || flood(stream))).collect();
+        floods.into_iter().map(|flood| flood.join().unwrap()).collect::<Vec<_>>()
+    });
+    lab.daemon.create(&format!("http://127.0.0.1:{port}/"), &[]).await;
+    let meetings: Vec<_> = (0..FLOODS).map(|n| Meeting::new(&format!("m{n}")).created()).collect();
+    lab.redis.publish_all(&meetings).await;
+    let over = until("both floods are over", async || floods.is_finished());
+    pings_are_prompt_during(&lab.daemon, 20, over).await;
+    let heard = floods.join().unwrap();
+    assert!(heard.iter().all(|bytes| *bytes > 1_000_000), "{heard:?}");
 }
