@@ -71,6 +71,23 @@ fn impossible_values_are_problems() {
 }
 
 #[test]
+fn what_may_hold_a_password_is_not_repeated() {
+    for (value, got) in
+        [("http://u:HUSH@x", "a URL"), ("u:HUSH@x", "a text"), ("x/y?key=HUSH", "a text"), ("a b", "\"a b\"")]
+    {
+        for yaml in [
+            format!("hooks: {{callbackPolicy: {{allow: ['{value}']}}}}"),
+            format!("hooks: {{callbackPolicy: {{deny: ['{value}']}}}}"),
+            format!("hooks: {{callbackPolicy: {{profile: '{value}'}}}}"),
+            format!("hooks: {{multiEvent: '{value}'}}"),
+        ] {
+            let problems = problems_of(&yaml);
+            assert!(problems.len() == 1 && problems[0].contains(&format!(": got {got}, ")), "{yaml}: {problems:?}");
+        }
+    }
+}
+
+#[test]
 fn possible_values_are_read() {
     assert!(config_of("bbb: {auth2_0: 'TRUE'}").bbb.bearer_auth);
     for (word, means) in [("false", false), ("No", false), ("0", false), ("TRUE", true), ("yes", true), ("1", true)] {
