@@ -42,6 +42,7 @@ fn impossible_values_are_problems() {
         "hooks: {permanentURLs: ['ftp://example.org']}",
         "hooks: {permanentURLs: ['http:example.org']}",
         "hooks: {permanentURLs: ['https://example.org/#x']}",
+        r#"hooks: {permanentURLs: ["https://example.org/\r\nx"]}"#,
         "hooks: {permanentURLs: [{getRaw: true}]}",
         "hooks: {permanentURLs: [{url: 'https://example.org/', getRaw: maybe}]}",
         "hooks: {permanentURLs: 'https://example.org/'}",
