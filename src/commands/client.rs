@@ -116,13 +116,32 @@ pub(super) struct Prober(reqwest::Client);
 impl Prober {
     /// One that gives each attempt `timeout`, and believes whom `trust` means, with the authorities in the file `also`.
     pub(super) fn new(timeout: Duration, trust: &Trust, also: Option<&Path>) -> anyhow::Result<Self> {
+        Self::built(timeout, trust, also, |http| http)
+    }
+
+    /// The same, to which a name leads to these addresses alone: they were judged, and may be others at the next look-up.
+    pub(super) fn to(
+        (name, addresses): (&str, &[SocketAddr]),
+        timeout: Duration,
+        trust: &Trust,
+        also: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        Self::built(timeout, trust, also, |http| http.resolve_to_addrs(name, addresses))
+    }
+
+    fn built(
+        timeout: Duration,
+        trust: &Trust,
+        also: Option<&Path>,
+        more: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
         let named = also.filter(|_| *trust == Trust::Usual).map(|file| file.display().to_string());
         let authorities =
             Authorities::of(trust, also).with_context(|| named.unwrap_or_else(|| "its caFile".to_owned()))?;
         Ok(Self(
             authorities
-                .believed_by(http)
+                .believed_by(more(http))
                 .build()
                 .context("HTTPS cannot be set up; is the package ca-certificates installed?")?,
         ))

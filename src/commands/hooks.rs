@@ -17,6 +17,7 @@ use crate::commands::Outcome;
 use crate::commands::answer::Answer;
 use crate::commands::answer::ListedHook;
 use crate::commands::client::Client;
+use crate::commands::printable;
 use crate::commands::say;
 use crate::commands::table;
 use crate::config::Config;
@@ -112,7 +113,7 @@ fn kept(hook: &ListedHook, wanted: &Wanted) -> String {
         true => String::new(),
         false => format!(". For others, destroy it first: bbb-webhooks hooks destroy {}", hook.id),
     };
-    format!(", and gets {events} of {meeting}{raw}{otherwise}")
+    printable(&format!(", and gets {events} of {meeting}{raw}{otherwise}"))
 }
 
 /// Asks for a hook; the answer, and whether the hook is new.
@@ -178,7 +179,7 @@ async fn test(config: &Config, client: &Client, asked: &cli::Test) -> anyhow::Re
         Sender::new(timeout, &believed(config, &hook.url)?, Some(guard)).context("callbacks cannot be sent")?;
     let now_ms = clock::unix_ms();
     let event = test_event(hook.meeting.as_deref(), hook.raw || asked.raw, now_ms);
-    let address = Address::new(&hook.url).with_context(|| format!("{} is no URL", hook.url))?;
+    let address = Address::new(&hook.url).with_context(|| format!("{} is no URL", printable(&hook.url)))?;
     let builder = CallbackBuilder::new(&config.bbb, &config.hooks);
     let callback = builder.build(&address, &[&event.to_string()], now_ms);
     let key = builder.key_of(if hook.id.is_empty() { TEST } else { &hook.id });
@@ -272,5 +273,12 @@ mod tests {
     fn columns_are_as_wide_as_they_must() {
         let rows = [["1".to_owned(), "ü".to_owned(), "x".to_owned()], ["22".to_owned(), String::new(), "y".to_owned()]];
         assert_eq!(table(&["ID", "K", "URL"], &rows), "ID  K  URL\n1   ü  x\n22  -  y\n");
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor() {
+        let rows = [["a\r\nb".to_owned(), "\u{1b}[31m\u{7f}\u{9b}\t".to_owned()]];
+        let shown = "A             B\na\\u{d}\\u{a}b  \\u{1b}[31m\\u{7f}\\u{9b}\\u{9}\n";
+        assert_eq!(table(&["A", "B"], &rows), shown);
     }
 }

@@ -64,9 +64,15 @@ fn say(line: &str) -> bool {
     writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
 }
 
+/// A text as a terminal may get it: what others wrote must not move its cursor, or pass for lines of its own.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// Columns as wide as what stands in them; `-` for what is empty.
 fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
-    let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { printable(text) };
     let mut lines = vec![head.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| row.each_ref().map(|text| cell(text))));
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);

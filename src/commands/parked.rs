@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli;
+use crate::commands::printable;
 use crate::commands::stored_hook;
 use crate::commands::time;
 use crate::config::Config;
@@ -30,7 +31,8 @@ pub async fn parked(config: &Config, asked: &cli::Parked) -> anyhow::Result<Stri
         format!("{:<18}  {:<20}  {:<28}  {:<20}  {}\n", "NUMBER", "PARKED", "EVENT", "MEETING", "REFUSED WITH");
     for (number, event) in &parked {
         let (at, meeting) = (time(event.parked), event.external.as_deref().unwrap_or("-"));
-        writeln!(table, "{number:<18}  {at:<20}  {:<28}  {meeting:<20}  {}", event.event, event.reason)?;
+        let row = format!("{number:<18}  {at:<20}  {:<28}  {meeting:<20}  {}", event.event, event.reason);
+        writeln!(table, "{}", printable(&row))?;
     }
     Ok(table)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::commands::client::Client;
+use crate::commands::printable;
 use crate::commands::reason;
 use crate::commands::say;
 use crate::commands::table;
@@ -229,7 +230,7 @@ fn screen(status: &Value) -> String {
     };
     let needs = needs(status);
     text += if needs.is_empty() { "\nAll is well.\n" } else { "\nNeeds a person:\n" };
-    needs.iter().for_each(|need| text += &format!("  {need}\n"));
+    needs.iter().for_each(|need| text += &format!("  {}\n", printable(need)));
     text
 }
 

@@ -245,7 +245,8 @@ pub struct Hooks {
     /// How long a suspended hook may do nothing but fail before it is removed, in ms. Default 86400000 (a day).
     /// Key `hooks.suspendFor`.
     pub suspend_for: Duration,
-    /// The deadline of one attempt, from connecting to the end of the answer, in ms. Default 5000.
+    /// The deadline of one attempt, in ms, from connecting to the end of the answer; once its status is there, that counts.
+    /// Default 5000.
     /// Key `hooks.requestTimeout`; variable `REQUEST_TIMEOUT`.
     pub request_timeout: Duration,
     /// Most hooks; none is created beyond it, but permanent ones are. Default 10000. Key `hooks.maxHooks`.
@@ -494,7 +495,8 @@ pub struct Xapi {
     pub lrs_password: Option<Secret>,
     /// Most statements in one request, at least 1; more than one go as a JSON array. Default 1. Key `X.config.lrs.batchSize`.
     pub batch_size: usize,
-    /// The deadline of one request to an LRS, from connecting to the end of the answer, in ms. Default 10000.
+    /// The deadline of one request to an LRS, in ms, from connecting to the end of the answer; once its status is there, that
+    /// counts. Default 10000.
     /// Key `X.config.lrs.requestTimeout`.
     pub request_timeout: Duration,
     /// A file of certificates (PEM) of authorities that are believed beside the system's when an LRS is called.

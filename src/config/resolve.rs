@@ -361,5 +361,9 @@ fn permanent_hook(found: &Found) -> Reading<PermanentHook> {
 /// A URL that can be called back: the checksum is appended to it, and would get lost in a fragment.
 fn callback_url(found: &Found) -> Reading<String> {
     let url = values::http_url(found)?;
-    if url.contains('#') { found.expected("a URL without a fragment (#...)") } else { Ok(url) }
+    match url.chars().find(|c| *c == '#' || c.is_ascii_control()) {
+        Some('#') => found.expected("a URL without a fragment (#...)"),
+        Some(_) => found.expected("a URL without control characters"),
+        None => Ok(url),
+    }
 }

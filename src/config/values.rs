@@ -30,11 +30,14 @@ pub(super) struct Found {
 pub(super) type Reading<T> = Result<T, Vec<String>>;
 
 impl Found {
-    /// The problem with a value that is not `expected`. Shows the value, unless it is private.
+    /// The problem with a value that is not `expected`. Shows the value, unless it is private or may have a secret in it.
     pub(super) fn expected<T>(&self, expected: &str) -> Reading<T> {
         let got = match &self.value {
             value if self.private => kind(value).to_owned(),
             Value::String(text) if text.is_empty() => "an empty text".to_owned(),
+            // It may have a password or a token in it.
+            Value::String(text) if text.contains("://") => "a URL".to_owned(),
+            value @ Value::String(text) if text.contains(['@', '?']) => kind(value).to_owned(),
             Value::String(text) if text.chars().count() > 60 => "a long text".to_owned(),
             Value::String(text) => format!("{text:?}"),
             Value::Number(number) => number.to_string(),

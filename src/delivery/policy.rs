@@ -40,21 +40,21 @@ const SPECIAL: [&str; 10] = [
     "3fff::/20",
 ];
 
-/// What kind of address it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What kind of address it is: the further down, the more is to be had there that is nobody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Anybody's.
     Public,
-    /// This machine.
-    Loopback,
+    /// For no host at all, or for examples.
+    Special,
     /// A network of one's own.
     Private,
+    /// This machine.
+    Loopback,
     /// The cable to the next machine, and where clouds tell a machine its secrets.
     LinkLocal,
     /// Where clouds tell a machine its secrets, elsewhere.
     Metadata,
-    /// For no host at all, or for examples.
-    Special,
 }
 
 impl Class {
@@ -69,10 +69,14 @@ impl Class {
         }
     }
 
-    /// The class of an address; of one that carries another within it, as translators of IPv4 use them, that one's.
+    /// The class of an address; of one that carries others within it, as translators of IPv4 use them, the gravest.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
-        let address = carried(address);
+        let classes = meant(address).into_iter().map(Self::of_itself);
+        classes.max().unwrap_or_else(|| Self::of_itself(address))
+    }
+
+    fn of_itself(address: IpAddr) -> Self {
         if METADATA.contains(&address) {
             return Self::Metadata;
         }
@@ -108,19 +112,42 @@ fn is_special(address: IpAddr) -> bool {
     SPECIAL.iter().filter_map(|network| network.parse::<IpNet>().ok()).any(|network| network.contains(&address))
 }
 
-/// The IPv4 address within an IPv6 one that leads to it (mapped, compatible, NAT64, 6to4), or else the address itself.
-fn carried(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+/// All addresses to which a connection to this one may lead: those of IPv4 that an IPv6 one carries, and the address itself
+/// unless it stands for nothing but the other. The only place that knows how IPv4 is written within IPv6.
+fn meant(address: IpAddr) -> Vec<IpAddr> {
+    let address = address.to_canonical();
+    let IpAddr::V6(v6) = address else { return vec![address] };
+    let octets = v6.octets();
+    let at = |places: [usize; 4]| IpAddr::from(places.map(|place| octets[place]));
+    let last = at([12, 13, 14, 15]);
+    let carried = match v6.segments() {
+        // The well-known translator (NAT64, RFC 6052) has no other use.
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => return vec![last],
+        // Translators of one's own (RFC 8215). How much of this network is a prefix is theirs to say, and so where the address is
+        // (RFC 6052, 2.2); whatever begins with 0 leads nowhere, and is what is left over of another place.
+        [0x64, 0xff9b, 1, ..] => {
+            let places = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]];
+            places.into_iter().filter(|places| octets[places[0]] != 0).map(at).collect()
+        }
+        // Translated without a state (SIIT, RFC 2765); compatible.
+        [0, 0, 0, 0, 0xffff, 0, ..] => vec![last],
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => vec![last],
+        // 6to4
+        [0x2002, ..] => vec![at([2, 3, 4, 5])],
+        // Teredo: its server, and its client upside down.
+        [0x2001, 0, ..] => vec![at([4, 5, 6, 7]), IpAddr::from([12, 13, 14, 15].map(|place| !octets[place]))],
+        // ISATAP, in any network.
+        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![last],
+        _ => Vec::new(),
     };
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4(high, low),
-        [0x2002, high, low, ..] => v4(high, low),
-        _ => address,
-    }
+    carried.into_iter().chain([address]).collect()
+}
+
+/// Whether a connection to one of these addresses may lead to where one to the other does, however both are written.
+#[must_use]
+pub fn is_same(one: IpAddr, other: IpAddr) -> bool {
+    let others = meant(other);
+    meant(one).iter().any(|address| others.contains(address))
 }
 
 /// Why a callback must not be made.
@@ -263,9 +290,11 @@ impl Policy {
         is_here: impl Fn(IpAddr) -> bool,
     ) -> Result<(), Refusal> {
         let address = address.to_canonical();
+        let meant = meant(address);
+        let leads_here = || meant.iter().any(|address| is_here(*address));
         let is_at = |place: &Place| match place {
-            Place::Here => is_here(address),
-            Place::Address(kept) => *kept == address || carried(address) == *kept || is_here(*kept) && is_here(address),
+            Place::Here => leads_here(),
+            Place::Address(kept) => is_same(*kept, address) || is_here(*kept) && leads_here(),
             Place::Name(_) => false,
         };
         if let Some(kept) = self.kept.iter().find(|kept| kept.port == port && is_at(&kept.place)) {
@@ -273,7 +302,9 @@ impl Policy {
         }
         name.map_or(Ok(()), |name| self.judge_name(name))?;
         let CallbackPolicy { profile, allow, deny } = &self.settings;
-        let lists = |entry: &&Destination| entry.has_address(address) || entry.has_address(carried(address));
+        let lists = |entry: &&Destination| {
+            entry.has_address(address) || meant.iter().any(|address| entry.has_address(*address))
+        };
         if let Some(denied) = deny.iter().find(lists) {
             return Err(Refusal::Denied(address.to_string(), denied.clone()));
         }
@@ -388,6 +419,60 @@ mod tests {
                 assert_eq!(Class::of(address.parse().unwrap()), class, "{address}");
             }
         }
+    }
+
+    #[test]
+    fn an_address_within_another_is_judged_wherever_it_stands() {
+        /// All ways to write an address of IPv4 within one of IPv6.
+        fn written(address: Ipv4Addr) -> Vec<String> {
+            let [a, b, c, d] = address.octets();
+            let [x, y] = [[a, b], [c, d]].map(u16::from_be_bytes).map(|half| format!("{half:x}"));
+            let [not_x, not_y] = [[!a, !b], [!c, !d]].map(u16::from_be_bytes).map(|half| format!("{half:x}"));
+            vec![
+                format!("::ffff:{x}:{y}"),
+                format!("::{x}:{y}"),
+                format!("::ffff:0:{x}:{y}"),
+                format!("64:ff9b::{x}:{y}"),
+                format!("64:ff9b:1::{x}:{y}"),
+                format!("64:ff9b:1:fffe:fe:fffe:{x}:{y}"),
+                format!("64:ff9b:1:{x}:{c:x}:{d:x}00::"),
+                format!("64:ff9b:1:{a:x}:{b:x}:{y}::"),
+                format!("64:ff9b:1:0:{a:x}:{b:02x}{c:02x}:{d:x}00:0"),
+                format!("2002:{x}:{y}::"),
+                format!("2002:{x}:{y}:1::5"),
+                format!("2001:0:{x}:{y}::"),
+                format!("2001:0:505:505:8000:ffff:{not_x}:{not_y}"),
+                format!("2600::5efe:{x}:{y}"),
+                format!("2600::200:5efe:{x}:{y}"),
+            ]
+        }
+        let standard = policy(Profile::Standard, &[], &["10.2.0.0/16"]);
+        for (address, port, why) in [
+            ([169, 254, 169, 254], 80, "is a link-local address"),
+            ([100, 100, 100, 200], 80, "is a cloud's metadata service"),
+            ([10, 2, 3, 4], 80, "is denied by 10.2.0.0/16"),
+            ([127, 0, 0, 1], 3005, "the API listens there"),
+            ([10, 0, 0, 1], 3005, "the API listens there"),
+            ([10, 0, 0, 9], 6380, "Redis listens there"),
+        ] {
+            for host in written(address.into()) {
+                let judged = judged(&standard, &format!("http://[{host}]:{port}/"));
+                assert!(judged.as_ref().is_err_and(|said| said.ends_with(why)), "{address:?} as {host}: {judged:?}");
+            }
+        }
+        let public = policy(Profile::PublicOnly, &[], &[]);
+        for host in [[127, 0, 0, 1], [10, 0, 0, 1], [192, 168, 1, 1]].into_iter().flat_map(|v4| written(v4.into())) {
+            assert!(judged(&public, &format!("http://[{host}]/")).is_err(), "{host}");
+        }
+        // What leads to somebody else is not mistaken for this, and an operator's translator is not the Internet's.
+        for host in written([93, 184, 216, 34].into()) {
+            assert_eq!(judged(&standard, &format!("http://[{host}]:3005/")), Ok(()), "{host}");
+        }
+        assert_eq!(judged(&public, "http://[64:ff9b::5db8:d822]/"), Ok(()));
+        assert!(judged(&public, "http://[64:ff9b:1::5db8:d822]/").is_err());
+        // Redis may be written so itself.
+        assert!(is_same("64:ff9b::a00:9".parse().unwrap(), "10.0.0.9".parse().unwrap()));
+        assert!(!is_same("64:ff9b::a00:9".parse().unwrap(), "10.0.0.8".parse().unwrap()));
     }
 
     #[test]

@@ -71,6 +71,34 @@ async fn what_the_daemon_refuses_is_an_error_that_says_why() {
 }
 
 #[tokio::test]
+async fn control_characters_are_neither_taken_nor_printed() {
+    let redis = Redis::start().await;
+    // As other daemons stored it.
+    let url = "http://127.0.0.1:9/old\r\n8\u{1b}[2J";
+    let fields = [("id", "7"), ("callbackURL", url), ("externalMeetingID", "a\tb"), ("permanent", "false")];
+    let out = "bigbluebutton:webhooks:out";
+    redis.put(&format!("{out}:hooks"), &format!("{out}:hook"), "7", &fields).await;
+    let daemon = Daemon::on(&redis).start().await;
+    daemon.knows_its_hooks().await;
+    for (url, character) in [
+        ("http://127.0.0.1:9/old\r\nEVIL", "\\u{d}"),
+        ("http://127.0.0.1:9/\t", "\\u{9}"),
+        ("\nhttp://127.0.0.1:9/", "\\u{a}"),
+        ("http://127.0.0.1:9/\u{7f}", "\\u{7f}"),
+    ] {
+        let answer = daemon.try_create(url, &[]).await;
+        assert_eq!(answer.message_key().as_deref(), Some("createHookError"), "{}", answer.body);
+        let message = answer.text_of("message").unwrap();
+        assert_eq!(message, format!("The callbackURL has a control character: {character}."));
+    }
+    let ended = daemon.command(&["hooks", "list"]).await;
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 2, "{:?}", ended.stdout);
+    assert!(!ended.stdout.contains(|c: char| c.is_control() && c != '\n'), "{:?}", ended.stdout);
+    assert!(ended.stdout.contains("http://127.0.0.1:9/old\\u{d}\\u{a}8"), "{:?}", ended.stdout);
+}
+
+#[tokio::test]
 async fn a_permanent_hook_is_destroyed_where_it_is_configured() {
     let receiver = Receiver::start().await;
     let redis = Redis::start().await;

@@ -49,12 +49,15 @@ async fn sick_receivers_do_not_delay_a_healthy_one() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_success_and_not_read_to_its_end() {
+async fn an_answer_without_an_end_or_broken_is_success_and_not_read_to_its_end() {
     let lab = Lab::with(|setup| setup.set("hooks.requestTimeout", 1500)).await;
     lab.receiver.answer("/endless", [Reply::endless()]);
     lab.receiver.answer("/trickles", [Reply::trickle()]);
+    // No chunk begins like its body.
+    lab.receiver.answer("/broken", [Reply::ok().header("transfer-encoding", "chunked")]);
     lab.hook("/endless", &[]).await;
     lab.hook("/trickles", &[]).await;
+    lab.hook("/broken", &[]).await;
     let meeting = Meeting::new("math-101");
     lab.redis.publish_all(&[meeting.created(), meeting.joined("ada"), meeting.left("ada")]).await;
     let endless = lab.receiver.wait("/endless", 3).await;
@@ -62,7 +65,8 @@ async fn an_endless_answer_is_success_and_not_read_to_its_end() {
     let trickles = lab.receiver.wait("/trickles", 3).await;
     let took = trickles[2].at - trickles[0].at;
     assert!(took >= Duration::from_millis(2500), "the deadline ended it: {took:?}");
-    for path in ["/endless", "/trickles"] {
+    lab.receiver.wait("/broken", 3).await;
+    for path in ["/endless", "/trickles", "/broken"] {
         assert_eq!(lab.receiver.ids(path), ["meeting-created", "user-joined", "user-left"], "{path}");
     }
 }

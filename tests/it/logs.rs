@@ -57,6 +57,26 @@ async fn levels_have_the_names_of_the_node_daemon() {
 }
 
 #[tokio::test]
+async fn what_had_to_be_signed_shows_no_secret_of_a_url_however_it_is_encoded() {
+    let daemon = Daemon::without_redis().env("LOG_LEVEL", "trace").start().await;
+    let once = "http%3A%2F%2Fu%3AHUSH%40host%2Fseen%3Ft%3DHUSH";
+    let digest = "0123456789abcdef0123456789abcdef01234567";
+    for query in [
+        format!("callbackURL={once}"),
+        format!("callbackURL={}", once.replace('%', "%25")),
+        "callbackURL=http%3A%2F%2Fhost%2Fseen%23HUSH".to_owned(),
+        format!("eventID={once}&getRaw=HUSH&meetingID={digest}&hookID={once}"),
+    ] {
+        let before = daemon.log().matches("to_sign").count();
+        daemon.raw_get(&format!("/bigbluebutton/api/hooks/create?{query}&checksum={}", "0".repeat(40))).await;
+        until("it is said", async || daemon.log().matches("to_sign").count() > before).await;
+    }
+    let log = daemon.log();
+    assert_eq!(log.matches("seen***").count(), 3, "{log}");
+    assert!(!log.contains("HUSH") && !log.contains(digest) && !log.contains(&"0".repeat(40)), "{log}");
+}
+
+#[tokio::test]
 async fn the_journal_gets_text_with_priorities_and_without_time() {
     let setup = Daemon::without_redis().without_env("LOG_FORMAT").env("LOG_LEVEL", "debug");
     let log = setup.folder().join("journal");

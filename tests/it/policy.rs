@@ -7,9 +7,11 @@ use crate::harness::Daemon;
 use crate::harness::Lab;
 use crate::harness::Meeting;
 use crate::harness::Receiver;
+use crate::harness::Redis;
 use crate::harness::Reply;
 use crate::harness::SECRET;
 use crate::harness::STATEMENTS;
+use crate::harness::Setup;
 use crate::harness::encrypt;
 use crate::harness::free_port;
 use crate::harness::get;
@@ -32,9 +34,13 @@ async fn what_is_never_called_cannot_be_registered() {
         ("http://169.254.169.254/latest/meta-data".to_owned(), "169.254.169.254 is a link-local address"),
         ("http://2852039166/".to_owned(), "169.254.169.254 is a link-local address"),
         ("http://[::ffff:169.254.169.254]/".to_owned(), "169.254.169.254 is a link-local address"),
+        ("http://[64:ff9b:1::a9fe:a9fe]/".to_owned(), "64:ff9b:1::a9fe:a9fe is a link-local address"),
+        ("http://[::ffff:0:10.9.1.1]/".to_owned(), "::ffff:0:a09:101 is denied by 10.9.0.0/16"),
         (format!("http://127.0.0.1:{api}/bigbluebutton/api"), "the API of this daemon listens there"),
         (format!("http://[::ffff:127.0.0.1]:{api}/"), "the API of this daemon listens there"),
+        (format!("http://[64:ff9b::127.0.0.1]:{api}/"), "the API of this daemon listens there"),
         (format!("http://localhost:{redis}/"), "Redis listens there"),
+        (format!("http://[2002:7f00:1::]:{redis}/"), "Redis listens there"),
         (format!("http://0:{redis}/"), "Redis listens there"),
         ("https://hooks.evil.example/x".to_owned(), "hooks.evil.example is denied by *.evil.example"),
         ("http://10.9.1.1/".to_owned(), "10.9.1.1 is denied by 10.9.0.0/16"),
@@ -114,6 +120,40 @@ async fn a_permanent_hook_that_is_not_called_is_spoken_of() {
     let ended = lab.daemon.command(&["hooks", "test", forbidden]).await;
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stdout.contains("NOT delivered: the configuration forbids it"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn check_asks_only_receivers_that_may_be_called() {
+    let redis = Redis::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer("/away", [Reply::redirect(307, &receiver.url("/elsewhere"))]);
+    let by_name = receiver.url("/listed").replace("127.0.0.1", "localhost");
+    // What is not listed, has an address that is denied, is Redis, or takes no secret in the clear.
+    let urls = [receiver.url("/x"), format!("http://localhost:{}/", redis.port()), by_name, receiver.url("/away")];
+    let setup = || Daemon::on(&redis).set("hooks.permanentURLs", json!(urls));
+    let warned = async |setup: Setup| {
+        let ended = setup.command(&["check", "--online"]).await;
+        let lines = ended.stdout.lines().filter(|line| line.contains("permanent hooks")).map(str::to_owned);
+        lines.partition::<Vec<_>, _>(|line| line.starts_with("WARNING") && line.contains("is not called: "))
+    };
+    let (refused, asked) = warned(setup().set("hooks.callbackPolicy", json!({"profile": "listed-only"}))).await;
+    assert_eq!((refused.len(), asked.len()), (4, 0), "{refused:#?} {asked:#?}");
+    let (refused, asked) = warned(setup().set("hooks.callbackPolicy.deny", json!(["127.0.0.0/8", "::1"]))).await;
+    assert_eq!((refused.len(), asked.len()), (4, 0), "{refused:#?} {asked:#?}");
+    let bearer = setup().env("BEARER_AUTH", "true").set("hooks.bearerOverHttp", false);
+    assert_eq!(warned(bearer).await.0.len(), 4);
+    assert!(receiver.all().is_empty());
+
+    let listed = json!({"profile": "listed-only", "allow": ["localhost"]});
+    let (refused, asked) = warned(setup().set("hooks.callbackPolicy", listed)).await;
+    assert_eq!((refused.len(), asked.len()), (3, 1), "{refused:#?} {asked:#?}");
+    assert!(asked[0].contains("/listed: there, status 200 to HEAD"), "{asked:#?}");
+    assert_eq!(receiver.all().len(), 1);
+    // As it is: where it leads is not asked.
+    let (refused, asked) = warned(setup()).await;
+    assert_eq!((refused.len(), asked.len()), (1, 3), "{refused:#?} {asked:#?}");
+    assert!(asked.iter().any(|line| line.contains("/away: there, status 307")), "{asked:#?}");
+    assert_eq!(receiver.count("/elsewhere"), 0);
 }
 
 #[tokio::test]

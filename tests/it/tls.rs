@@ -9,8 +9,10 @@ use crate::harness::Lab;
 use crate::harness::Meeting;
 use crate::harness::Receiver;
 use crate::harness::Redis;
+use crate::harness::Reply;
 use crate::harness::Setup;
 use crate::harness::free_port;
+use crate::harness::until;
 
 #[tokio::test]
 async fn redis_may_be_behind_tls() {
@@ -41,6 +43,30 @@ async fn a_receiver_behind_tls_is_called_if_its_authority_is_trusted() {
     let meeting = Meeting::new("math-101");
     trusting.redis.publish(&meeting.created()).await;
     trusting.receiver.wait("/x", 1).await;
+}
+
+#[tokio::test]
+async fn a_redirect_from_https_to_http_is_followed_unless_bearer_tokens_are_kept_off_http() {
+    let authority = Authority::new();
+    let trust = authority.trust();
+    let setup = |daemon: Setup| daemon.env("SSL_CERT_FILE", &trust).env("BEARER_AUTH", "true");
+    let mut lab = Lab::with(|daemon| setup(daemon).set("hooks.retryIntervals", json!([10]))).await;
+    let front = format!("https://localhost:{}/x", authority.front(lab.receiver.port()).await);
+    lab.receiver.answer("/x", [Reply::redirect(307, &lab.receiver.url("/clear"))]);
+    lab.daemon.create(&front, &[]).await;
+    lab.redis.publish(&Meeting::new("math-101").created()).await;
+    let clear = lab.receiver.wait("/clear", 1).await;
+    let sent = lab.receiver.to("/x");
+    assert_eq!(clear[0].body, sent[0].body);
+    assert!(sent[0].header("authorization").is_some() && clear[0].header("authorization").is_none());
+    lab.daemon.terminate().await;
+
+    lab.daemon.configure(|daemon| daemon.set("hooks.bearerOverHttp", false));
+    lab.daemon.start_again().await;
+    lab.redis.publish(&Meeting::new("math-102").created()).await;
+    until("it is given up", async || lab.daemon.ids().await.is_empty()).await;
+    assert!(lab.daemon.log().contains("(hooks.bearerOverHttp)"), "{}", lab.daemon.log());
+    assert_eq!((lab.receiver.count("/x"), lab.receiver.count("/clear")), (3, 1));
 }
 
 #[tokio::test]

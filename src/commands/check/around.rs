@@ -10,6 +10,7 @@ use redis::Client;
 use redis::RedisError;
 use redis::RedisResult;
 use tokio::time::timeout;
+use url::Host;
 use url::Url;
 
 use super::Finding;
@@ -27,7 +28,9 @@ use crate::config::masked_url;
 use crate::connection;
 use crate::connection::Connection;
 use crate::delivery::guard::Guard;
+use crate::delivery::guard::Nowhere;
 use crate::delivery::policy::Policy;
+use crate::delivery::policy::Refusal;
 
 /// Written to see whether Redis takes it, and removed at once.
 const PROBE_KEY: &str = "bigbluebutton:webhooks:out:check";
@@ -218,44 +221,61 @@ async fn lrs(settings: &Xapi, online: bool) -> Option<Finding> {
     })
 }
 
+/// Permanent hooks: those that the configuration forbids to call, and with `online` whether the others are there.
 async fn permanent(config: &Config, online: bool) -> Vec<Finding> {
     let hooks = &config.hooks.permanent;
     if hooks.is_empty() {
         return Vec::new();
     }
-    let mut findings = forbidden(config, online).await;
-    if !online {
-        let text = format!("{} configured; --online asks whether they are there", hooks.len());
-        findings.push(Finding::new(PERMANENT, Grade::Skipped, text));
-        return findings;
+    let guard = Guard::new(Policy::of_callbacks(config));
+    if online {
+        let probes = hooks.iter().map(|hook| probe(config, &guard, hook));
+        return futures_util::future::join_all(probes).await;
     }
-    let probe = async |hook: &PermanentHook| {
-        let shown = masked_url(&hook.url);
-        let prober = Prober::new(config.hooks.request_timeout, &hook.trust, config.hooks.ca_file.as_deref());
-        let asked = match prober {
-            Ok(prober) => prober.probe(&hook.url).await,
-            Err(error) => Err(format!("{error:#}")),
-        };
-        match asked {
-            Ok(status) => Finding::new(PERMANENT, Grade::Well, format!("{shown}: there, status {status} to HEAD")),
-            Err(why) => Finding::new(PERMANENT, Grade::Failed, format!("{shown}: {why}")),
-        }
-    };
-    findings.extend(futures_util::future::join_all(hooks.iter().map(probe)).await);
+    let urls = hooks.iter().filter_map(|hook| Url::parse(&hook.url).ok());
+    let mut findings: Vec<_> = urls
+        .filter_map(|url| guard.judge_at_once(&url).err().map(|refusal| not_called(url.as_str(), &refusal)))
+        .collect();
+    let text = format!("{} configured; --online asks whether they are there", hooks.len());
+    findings.push(Finding::new(PERMANENT, Grade::Skipped, text));
     findings
 }
 
-/// Permanent hooks that the configuration forbids to call; their names are looked up if `online`.
-async fn forbidden(config: &Config, online: bool) -> Vec<Finding> {
-    let guard = Guard::new(Policy::of_callbacks(config));
-    let mut findings = Vec::new();
-    for hook in &config.hooks.permanent {
-        let Ok(url) = Url::parse(&hook.url) else { continue };
-        let judged = if online { guard.judge_thoroughly(&url).await } else { guard.judge_at_once(&url) };
-        if let Err(refusal) = judged {
-            let text = format!("{} is not called: {refusal} ({})", masked_url(&hook.url), refusal.key());
-            findings.push(Finding::new(PERMANENT, Grade::Warning, text));
-        }
+/// Asks the receiver of a permanent hook, as a callback would: nothing goes to where none may go.
+async fn probe(config: &Config, guard: &Guard, hook: &PermanentHook) -> Finding {
+    let shown = masked_url(&hook.url);
+    let failed = |why: String| Finding::new(PERMANENT, Grade::Failed, format!("{shown}: {why}"));
+    let (limit, also) = (config.hooks.request_timeout, config.hooks.ca_file.as_deref());
+    let url = match Url::parse(&hook.url) {
+        Ok(url) => url,
+        Err(error) => return failed(error.to_string()),
+    };
+    let prober = match timeout(limit, allowed(guard, &url)).await {
+        Ok(Ok(Some((name, addresses)))) => Prober::to((name, &addresses), limit, &hook.trust, also),
+        Ok(Ok(None)) => Prober::new(limit, &hook.trust, also),
+        Ok(Err(Nowhere::Refused(refusal))) => return not_called(&hook.url, &refusal),
+        Ok(Err(Nowhere::Unknown(error))) => return failed(error.to_string()),
+        Err(_) => return failed("its name was not found in time".to_owned()),
+    };
+    let asked = match prober {
+        Ok(prober) => prober.probe(&hook.url).await,
+        Err(error) => Err(format!("{error:#}")),
+    };
+    match asked {
+        Ok(status) => Finding::new(PERMANENT, Grade::Well, format!("{shown}: there, status {status} to HEAD")),
+        Err(why) => failed(why),
     }
-    findings
+}
+
+/// The name in a URL and those of its addresses that may be called; nothing if the URL says the address itself.
+async fn allowed<'a>(guard: &Guard, url: &'a Url) -> Result<Option<(&'a str, Vec<SocketAddr>)>, Nowhere> {
+    guard.judge(url).await?;
+    let Some(Host::Domain(name)) = url.host() else { return Ok(None) };
+    let addresses = guard.resolve(name, url.port_or_known_default().unwrap_or_default()).await?;
+    Ok(Some((name, addresses)))
+}
+
+fn not_called(url: &str, refusal: &Refusal) -> Finding {
+    let text = format!("{} is not called: {refusal} ({})", masked_url(url), refusal.key());
+    Finding::new(PERMANENT, Grade::Warning, text)
 }

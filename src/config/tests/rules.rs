@@ -42,6 +42,7 @@ fn impossible_values_are_problems() {
         "hooks: {permanentURLs: ['ftp://example.org']}",
         "hooks: {permanentURLs: ['http:example.org']}",
         "hooks: {permanentURLs: ['https://example.org/#x']}",
+        r#"hooks: {permanentURLs: ["https://example.org/\r\nx"]}"#,
         "hooks: {permanentURLs: [{getRaw: true}]}",
         "hooks: {permanentURLs: [{url: 'https://example.org/', getRaw: maybe}]}",
         "hooks: {permanentURLs: 'https://example.org/'}",
@@ -67,6 +68,23 @@ fn impossible_values_are_problems() {
         assert_eq!(problems.len(), 1, "{yaml} {problems:?}");
         assert!(problems[0].starts_with("etc/local.yml:1:"), "{problems:?}");
         assert!(problems[0].contains(", expected "), "{problems:?}");
+    }
+}
+
+#[test]
+fn what_may_hold_a_password_is_not_repeated() {
+    for (value, got) in
+        [("http://u:HUSH@x", "a URL"), ("u:HUSH@x", "a text"), ("x/y?key=HUSH", "a text"), ("a b", "\"a b\"")]
+    {
+        for yaml in [
+            format!("hooks: {{callbackPolicy: {{allow: ['{value}']}}}}"),
+            format!("hooks: {{callbackPolicy: {{deny: ['{value}']}}}}"),
+            format!("hooks: {{callbackPolicy: {{profile: '{value}'}}}}"),
+            format!("hooks: {{multiEvent: '{value}'}}"),
+        ] {
+            let problems = problems_of(&yaml);
+            assert!(problems.len() == 1 && problems[0].contains(&format!(": got {got}, ")), "{yaml}: {problems:?}");
+        }
     }
 }
 
