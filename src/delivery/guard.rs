@@ -18,6 +18,7 @@ use crate::delivery::names::Names;
 use crate::delivery::policy::Policy;
 use crate::delivery::policy::REDIS;
 use crate::delivery::policy::Refusal;
+use crate::delivery::policy::leads_to;
 
 /// How long whoever creates a hook waits for a name to be looked up.
 const LOOK_UP: Duration = Duration::from_secs(1);
@@ -55,7 +56,7 @@ impl Guard {
         self.policy.judge(url, is_here)?;
         let port = url.port_or_known_default().unwrap_or_default();
         match address(url) {
-            Some(address) if self.kept(port).await.contains(&address) => Err(Refusal::Kept(REDIS)),
+            Some(address) if is_kept(&self.kept(port).await, address) => Err(Refusal::Kept(REDIS)),
             _ => Ok(()),
         }
     }
@@ -95,7 +96,7 @@ impl Guard {
         let kept = self.kept(port).await;
         let (mut allowed, mut refused) = (Vec::new(), None);
         for address in self.look_up(name, port).await? {
-            let judged = match kept.contains(&address.ip().to_canonical()) {
+            let judged = match is_kept(&kept, address.ip()) {
                 true => Err(Refusal::Kept(REDIS)),
                 false => self.policy.judge_address(Some(bare), address.ip(), port, is_here),
             };
@@ -115,7 +116,7 @@ impl Guard {
         let mut kept = Vec::new();
         for name in self.policy.kept_names(port) {
             let found = self.look_up(name, port).await;
-            kept.extend(found.unwrap_or_default().into_iter().map(|address| address.ip().to_canonical()));
+            kept.extend(found.unwrap_or_default().iter().map(SocketAddr::ip));
         }
         kept
     }
@@ -140,9 +141,14 @@ use tests::resolve;
 fn address(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.to_canonical()),
+        Host::Ipv6(address) => Some(address.into()),
         Host::Domain(_) => None,
     }
+}
+
+/// Whether a connection to this address leads to one of these.
+fn is_kept(kept: &[IpAddr], address: IpAddr) -> bool {
+    kept.iter().any(|kept| leads_to(address, *kept, is_here))
 }
 
 /// Whether an address is this machine's: then it can be bound to.
@@ -197,6 +203,12 @@ mod tests {
         assert!(resolved(&guard, "unknown", 80).await.is_err());
         let judged = async |url: &str| guard.judge(&Url::parse(url).unwrap()).await.is_ok();
         assert!(!judged("http://10.0.0.9:6379/").await && judged("http://10.0.0.8:6379/").await);
+        assert!(!judged("http://[64:ff9b::10.0.0.9]:6379/").await && judged("http://[64:ff9b::10.0.0.8]:6379/").await);
+        let local = super::tests::guard("redis: {host: 127-0-0-1.test}");
+        assert!(
+            local.judge(&Url::parse("http://127.0.0.2:6379/").unwrap()).await.is_err(),
+            "Redis listens at all addresses"
+        );
         let at_once = |url: &str| guard.judge_at_once(&Url::parse(url).unwrap()).is_ok();
         assert!(!at_once("http://10.0.0.8:6379/") && at_once("http://10.0.0.8:80/"));
     }

@@ -143,11 +143,13 @@ fn meant(address: IpAddr) -> Vec<IpAddr> {
     carried.into_iter().chain([address]).collect()
 }
 
-/// Whether a connection to one of these addresses may lead to where one to the other does, however both are written.
+/// Whether a connection to this address may lead to where one to `kept` does, however both are written. This machine listens at
+/// many addresses; `is_here` tells which.
 #[must_use]
-pub fn is_same(one: IpAddr, other: IpAddr) -> bool {
-    let others = meant(other);
-    meant(one).iter().any(|address| others.contains(address))
+pub fn leads_to(address: IpAddr, kept: IpAddr, is_here: impl Fn(IpAddr) -> bool) -> bool {
+    let (meant, kept) = (meant(address), meant(kept));
+    let any_is_here = |addresses: &[IpAddr]| addresses.iter().any(|address| is_here(*address));
+    meant.iter().any(|address| kept.contains(address)) || any_is_here(&kept) && any_is_here(&meant)
 }
 
 /// Why a callback must not be made.
@@ -294,7 +296,7 @@ impl Policy {
         let leads_here = || meant.iter().any(|address| is_here(*address));
         let is_at = |place: &Place| match place {
             Place::Here => leads_here(),
-            Place::Address(kept) => is_same(*kept, address) || is_here(*kept) && leads_here(),
+            Place::Address(kept) => leads_to(address, *kept, &is_here),
             Place::Name(_) => false,
         };
         if let Some(kept) = self.kept.iter().find(|kept| kept.port == port && is_at(&kept.place)) {
@@ -471,8 +473,9 @@ mod tests {
         assert_eq!(judged(&public, "http://[64:ff9b::5db8:d822]/"), Ok(()));
         assert!(judged(&public, "http://[64:ff9b:1::5db8:d822]/").is_err());
         // Redis may be written so itself.
-        assert!(is_same("64:ff9b::a00:9".parse().unwrap(), "10.0.0.9".parse().unwrap()));
-        assert!(!is_same("64:ff9b::a00:9".parse().unwrap(), "10.0.0.8".parse().unwrap()));
+        let leads = |one: &str, other: &str| leads_to(one.parse().unwrap(), other.parse().unwrap(), is_here);
+        assert!(leads("64:ff9b::a00:9", "10.0.0.9") && leads("10.0.0.9", "64:ff9b::a00:9"));
+        assert!(!leads("64:ff9b::a00:9", "10.0.0.8"));
     }
 
     #[test]
