@@ -56,6 +56,7 @@ use crate::registry::Created;
 use crate::registry::NewHook;
 use crate::registry::Registry;
 use crate::server;
+use crate::server::few::Few;
 use crate::status::Observer;
 
 /// What every call needs.
@@ -70,6 +71,8 @@ struct Api {
     unknown_events: UnknownEvents,
     /// Who must not be called.
     guard: Guard,
+    /// Answers to `hooks/status`.
+    statuses: Few,
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
@@ -93,6 +96,7 @@ fn router(observer: Observer, config: &Config) -> Router {
         refusals,
         unknown_events: UnknownEvents::new(config),
         guard: Guard::new(Policy::of_callbacks(config)),
+        statuses: Few::default(),
     };
     let calls = Calls { counted: observer.requests, api_path: config.bbb.api_path.as_str().into() };
     Router::new()
@@ -193,8 +197,15 @@ async fn status(State(api): State<Api>, call: Result<Signed, Failure>) -> Respon
     if call.is_err() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let json = api.observer.look().await.to_json().to_string();
-    ([(CONTENT_TYPE, "application/json")], json).into_response()
+    let json = async {
+        let begun = api.statuses.begin()?;
+        let status = api.observer.look().await;
+        begun.make(move || Some(status.to_json().to_string().into_bytes())).await
+    };
+    match json.await {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// What a `hooks/create` asks for, if that can be had.

@@ -2,8 +2,10 @@
 //!
 //! Anybody who reaches the port can open connections, and leave them open. So there are only so many, and so much of a
 //! request's head is read, within a time; when there are no more, [`places`] makes the one give way that asked nothing for
-//! longest. And who asks can leave the answer where it is: so there is a time for taking it.
+//! longest. And who asks can leave the answer where it is: so there is a time for taking it, and of answers that have to be held
+//! whole there are only [`few`].
 
+pub mod few;
 mod places;
 
 use std::fmt;

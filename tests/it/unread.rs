@@ -13,11 +13,15 @@ use tokio::time::interval;
 use tokio::time::timeout;
 
 use crate::harness::Algorithm;
+use crate::harness::Answer;
 use crate::harness::Daemon;
 use crate::harness::Lab;
 use crate::harness::PATIENCE;
 use crate::harness::Setup;
 use crate::harness::api_checksum;
+use crate::harness::eventually;
+use crate::harness::free_port;
+use crate::harness::get;
 use crate::harness::until;
 
 /// How long a ping may take: nothing may be waited for. A debug build shares the machine with all other tests.
@@ -139,4 +143,37 @@ async fn a_list_is_the_same_whether_it_is_short_or_long() {
     timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
     assert_eq!(text.matches("</hooks></response>").count(), 21);
     assert_eq!(text.matches(&hooks).count(), 21);
+}
+
+#[tokio::test]
+async fn scrapes_that_nobody_takes_are_few_and_their_clients_have_to_go() {
+    let metrics = free_port();
+    let address = |n: usize| format!("http://127.0.0.1:9/{n}/{}", "x".repeat(20_000));
+    let lab = Lab::with(|setup| {
+        let setup = setup.env("PROM_ENABLED", "true").env("PROM_PORT", &metrics.to_string());
+        with_hooks(setup, 200, address)
+    })
+    .await;
+    until("all are there", async || lab.daemon.ids().await.len() == 200).await;
+    let scrape = async || -> Answer { get(metrics, "/metrics").await };
+    let length = scrape().await.body.len();
+    assert!(length > 4_000_000, "{length}");
+    let memory = lab.daemon.memory();
+    let request = "GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n".repeat(3);
+    let deaf = ask_all(40, metrics, &request).await;
+    // Held whole, they would be 160 MB and more.
+    stays_small_and_prompt(&lab.daemon, memory + 60 * MIB).await;
+    let refused = scrape().await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.body,
+        "4 clients are being answered, and no more at a time: take the answers, or try again later"
+    );
+    let answer = eventually("those that take nothing have to go", async || {
+        let answer = scrape().await;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert!(answer.body.len() >= length, "{}", answer.body.len());
+    drop(deaf);
 }
