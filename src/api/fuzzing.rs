@@ -16,6 +16,7 @@ use crate::api::call::canonical;
 use crate::api::new_hook;
 use crate::api::refusals;
 use crate::api::router;
+use crate::api::xml;
 use crate::api::xml::Answer;
 use crate::checksum::Algorithm;
 use crate::checksum::api_call_is_signed;
@@ -107,7 +108,8 @@ impl Front {
                 let url = Url::parse(&hook.callback_url).expect("it was parsed before");
                 let _ = self.guard.judge_at_once(&url);
                 (self.to_be_called)(&hook.callback_url);
-                Answer::Listed(vec![&hook]).to_xml()
+                let pieces: Vec<_> = xml::list([&hook], 1).collect();
+                String::from_utf8(pieces.concat()).expect("XML made of texts is text")
             }
             Err(failure) => Answer::Failed { key: failure.key, message: &failure.message }.to_xml(),
         };

@@ -11,20 +11,26 @@ mod unknown;
 pub mod xml;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::extract::State;
+use axum::http::HeaderName;
 use axum::http::Method;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
+use futures_util::StreamExt;
+use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -50,6 +56,7 @@ use crate::registry::Created;
 use crate::registry::NewHook;
 use crate::registry::Registry;
 use crate::server;
+use crate::server::few::Few;
 use crate::status::Observer;
 
 /// What every call needs.
@@ -64,6 +71,8 @@ struct Api {
     unknown_events: UnknownEvents,
     /// Who must not be called.
     guard: Guard,
+    /// Answers to `hooks/status`.
+    statuses: Few,
 }
 
 /// Serves the API on `listener` until told to stop; then it finishes what was asked.
@@ -87,6 +96,7 @@ fn router(observer: Observer, config: &Config) -> Router {
         refusals,
         unknown_events: UnknownEvents::new(config),
         guard: Guard::new(Policy::of_callbacks(config)),
+        statuses: Few::default(),
     };
     let calls = Calls { counted: observer.requests, api_path: config.bbb.api_path.as_str().into() };
     Router::new()
@@ -153,15 +163,49 @@ async fn destroy(State(api): State<Api>, call: Signed) -> Result<Response, Failu
 
 async fn list(State(api): State<Api>, call: Signed) -> Result<Response, Failure> {
     let hooks = api.registry.list(call.filled("meetingID")).map_err(|error| Failure::of(error, &Failure::LIST))?;
-    Ok(answer(&Answer::Listed(hooks.iter().map(|hook| -> &Hook { hook }).collect())))
+    Ok((Extension(Outcome::SUCCESS), [(CONTENT_TYPE, XML)], listed(hooks).await).into_response())
+}
+
+/// At least so long are the pieces in which a list is written: there is no more of it for a client that does not take it.
+const PIECE: usize = 32 * 1024;
+
+/// A list of hooks as a body. A long one is written as the client takes it, and before that to see how long it is: some
+/// clients want to know.
+async fn listed(hooks: Vec<Arc<Hook>>) -> (Option<[(HeaderName, usize); 1]>, Body) {
+    let mut pieces = xml::list(hooks.iter().cloned(), PIECE);
+    let first = pieces.next().unwrap_or_default();
+    let mut length = first.len();
+    let mut is_long = false;
+    for piece in pieces {
+        is_long = true;
+        length += piece.len();
+        // Who only pings is not to wait for all of it.
+        tokio::task::yield_now().await;
+    }
+    if !is_long {
+        return (None, first.into());
+    }
+    drop(first);
+    let pieces = stream::iter(xml::list(hooks, PIECE)).then(async |piece| {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(piece)
+    });
+    (Some([(CONTENT_LENGTH, length)]), Body::from_stream(pieces))
 }
 
 async fn status(State(api): State<Api>, call: Result<Signed, Failure>) -> Response {
     if call.is_err() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let json = api.observer.look().await.to_json().to_string();
-    ([(CONTENT_TYPE, "application/json")], json).into_response()
+    let json = async {
+        let begun = api.statuses.begin()?;
+        let status = api.observer.look().await;
+        begun.make(move || Some(status.to_json().to_string().into_bytes())).await
+    };
+    match json.await {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// What a `hooks/create` asks for, if that can be had.
@@ -264,18 +308,23 @@ impl IntoResponse for Failure {
 
 /// Every answer in XML has status 200, failures too.
 fn answer(answer: &Answer<'_>) -> Response {
-    let (returncode, message_key) = match answer {
-        Answer::Created(_) | Answer::Destroyed | Answer::Listed(_) => ("SUCCESS", ""),
-        Answer::Duplicate(_) => ("SUCCESS", "duplicateWarning"),
-        Answer::Failed { key, .. } => ("FAILED", *key),
+    let outcome = match answer {
+        Answer::Created(_) | Answer::Destroyed => Outcome::SUCCESS,
+        Answer::Duplicate(_) => Outcome { message_key: "duplicateWarning", ..Outcome::SUCCESS },
+        Answer::Failed { key, .. } => Outcome { returncode: "FAILED", message_key: key },
     };
-    let outcome = Extension(Outcome { returncode, message_key });
-    (outcome, [(CONTENT_TYPE, "text/xml; charset=utf-8")], answer.to_xml()).into_response()
+    (Extension(outcome), [(CONTENT_TYPE, XML)], answer.to_xml()).into_response()
 }
+
+const XML: &str = "text/xml; charset=utf-8";
 
 /// What an answer in XML says, for counting.
 #[derive(Clone, Copy, Debug, Default)]
 struct Outcome {
     returncode: &'static str,
     message_key: &'static str,
+}
+
+impl Outcome {
+    const SUCCESS: Self = Self { returncode: "SUCCESS", message_key: "" };
 }

@@ -2,7 +2,11 @@
 //!
 //! No white space between tags, no XML declaration, elements in a fixed order: clients have come to rely on it.
 
+use std::borrow::Cow;
 use std::io;
+use std::iter;
+use std::mem;
+use std::ops::Deref;
 
 use quick_xml::Writer;
 use quick_xml::events::BytesCData;
@@ -22,8 +26,6 @@ pub enum Answer<'a> {
     Duplicate(&'a Hook),
     /// `hooks/destroy` did.
     Destroyed,
-    /// `hooks/list` found these.
-    Listed(Vec<&'a Hook>),
     /// It failed.
     Failed {
         /// What went wrong, for programs.
@@ -37,10 +39,36 @@ impl Answer<'_> {
     /// The XML text.
     #[must_use]
     pub fn to_xml(&self) -> String {
-        let mut xml = Xml(Writer::new(Vec::new()));
-        xml.response(self).expect("writing to memory does not fail");
+        let mut xml = Xml::default();
+        xml.response(self).expect(NEVER_FAILS);
         String::from_utf8(xml.0.into_inner()).expect("XML made of texts is text")
     }
+}
+
+const NEVER_FAILS: &str = "writing to memory does not fail";
+
+/// What `hooks/list` answers if it found these hooks, in pieces: each has at least so many bytes, but for the last, and ends
+/// with a hook. Who takes one after the other never has the whole.
+pub fn list<H: Deref<Target = Hook>>(
+    hooks: impl IntoIterator<Item = H>,
+    at_least: usize,
+) -> impl Iterator<Item = Vec<u8>> {
+    let mut hooks = Some(hooks.into_iter());
+    let mut xml = Xml::default();
+    xml.begin_list().expect(NEVER_FAILS);
+    iter::from_fn(move || {
+        let some = hooks.as_mut()?;
+        while xml.0.get_ref().len() < at_least {
+            if let Some(hook) = some.next() {
+                xml.hook(&hook).expect(NEVER_FAILS);
+            } else {
+                xml.end_list().expect(NEVER_FAILS);
+                hooks = None;
+                break;
+            }
+        }
+        Some(mem::take(xml.0.get_mut()))
+    })
 }
 
 /// Whether XML 1.0 can carry a character at all, escaped or not.
@@ -51,11 +79,20 @@ pub fn can_carry(character: char) -> bool {
 
 /// The text with a replacement for each character that XML cannot carry. Such texts are refused by the API, but may have
 /// been stored by the Node daemon.
-fn carried(text: &str) -> String {
+fn carried(text: &str) -> Cow<'_, str> {
+    if text.chars().all(can_carry) {
+        return text.into();
+    }
     text.chars().map(|character| if can_carry(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 struct Xml(Writer<Vec<u8>>);
+
+impl Default for Xml {
+    fn default() -> Self {
+        Self(Writer::new(Vec::new()))
+    }
+}
 
 impl Xml {
     fn response(&mut self, answer: &Answer<'_>) -> io::Result<()> {
@@ -72,13 +109,23 @@ impl Xml {
                     xml.text("message", "There is already a hook for this callback URL.")
                 }
                 Answer::Destroyed => xml.text("removed", "true"),
-                Answer::Listed(hooks) => xml.element("hooks", |xml| hooks.iter().try_for_each(|hook| xml.hook(hook))),
                 Answer::Failed { key, message } => {
                     xml.text("messageKey", key)?;
                     xml.text("message", message)
                 }
             }
         })
+    }
+
+    fn begin_list(&mut self) -> io::Result<()> {
+        self.begin("response")?;
+        self.text("returncode", "SUCCESS")?;
+        self.begin("hooks")
+    }
+
+    fn end_list(&mut self) -> io::Result<()> {
+        self.end("hooks")?;
+        self.end("response")
     }
 
     fn hook(&mut self, hook: &Hook) -> io::Result<()> {
@@ -101,8 +148,16 @@ impl Xml {
     }
 
     fn element(&mut self, name: &str, content: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        self.0.write_event(Event::Start(BytesStart::new(name)))?;
+        self.begin(name)?;
         content(self)?;
+        self.end(name)
+    }
+
+    fn begin(&mut self, name: &str) -> io::Result<()> {
+        self.0.write_event(Event::Start(BytesStart::new(name)))
+    }
+
+    fn end(&mut self, name: &str) -> io::Result<()> {
         self.0.write_event(Event::End(BytesEnd::new(name)))
     }
 
@@ -133,6 +188,10 @@ mod tests {
         }
     }
 
+    fn listed(hooks: &[Hook], at_least: usize) -> Vec<String> {
+        list(hooks, at_least).map(|piece| String::from_utf8(piece).unwrap()).collect()
+    }
+
     #[test]
     fn answers_as_documented() {
         assert_eq!(
@@ -140,10 +199,8 @@ mod tests {
             "<response><returncode>SUCCESS</returncode><hookID>7</hookID><permanentHook>false</permanentHook>\
              <rawData>true</rawData></response>"
         );
-        assert_eq!(
-            Answer::Listed(Vec::new()).to_xml(),
-            "<response><returncode>SUCCESS</returncode><hooks></hooks></response>"
-        );
+        assert_eq!(listed(&[], 1), ["<response><returncode>SUCCESS</returncode><hooks>", "</hooks></response>"]);
+        assert_eq!(listed(&[], 100), ["<response><returncode>SUCCESS</returncode><hooks></hooks></response>"]);
         assert_eq!(
             Answer::Failed { key: "someError", message: "a & b" }.to_xml(),
             "<response><returncode>FAILED</returncode><messageKey>someError</messageKey><message>a &amp; b</message>\
@@ -154,11 +211,25 @@ mod tests {
     #[test]
     fn is_well_formed_whatever_was_registered() {
         assert_eq!(
-            Answer::Listed(vec![&hook()]).to_xml(),
+            listed(&[hook()], usize::MAX).concat(),
             "<response><returncode>SUCCESS</returncode><hooks><hook><hookID>7</hookID>\
              <callbackURL><![CDATA[http://h/?a=<b>&c=]]]]><![CDATA[>d\u{FFFD}]]></callbackURL>\
              <meetingID><![CDATA[m]]></meetingID><eventID>a&lt;b,c</eventID>\
              <permanentHook>false</permanentHook><rawData>true</rawData></hook></hooks></response>"
         );
+    }
+
+    #[test]
+    fn a_list_is_the_same_in_pieces_of_any_size() {
+        let hooks: Vec<Hook> = (0..50).map(|n| Hook { id: n.to_string().as_str().into(), ..hook() }).collect();
+        let whole = listed(&hooks, usize::MAX);
+        assert_eq!(whole.len(), 1);
+        for at_least in (1..2000).chain([whole[0].len() - 1, whole[0].len(), whole[0].len() + 1]) {
+            let pieces = listed(&hooks, at_least);
+            assert_eq!(pieces.concat(), whole[0]);
+            let (_, all_but_last) = pieces.split_last().unwrap();
+            assert!(all_but_last.iter().all(|piece| (at_least..at_least + 300).contains(&piece.len())), "{pieces:?}");
+        }
+        assert_eq!(listed(&hooks, 1).len(), 52, "its beginning, each hook, its end");
     }
 }

@@ -105,7 +105,8 @@ mod tests {
             raw: true,
             created_ms: 0,
         };
-        let answer = Answer::parse(&xml::Answer::Listed(vec![&hook, &hook]).to_xml()).unwrap();
+        let list = xml::list([&hook, &hook], 1).collect::<Vec<_>>().concat();
+        let answer = Answer::parse(&String::from_utf8(list).unwrap()).unwrap();
         let listed = ListedHook {
             id: "7".to_owned(),
             url: hook.callback_url.clone(),

@@ -91,15 +91,20 @@ fn labelled(labels: Labels<'_>) -> Metric {
 const WEBHOOKS: &str = "../out/webhooks/index.js";
 const XAPI: &str = "../out/xapi/index.js";
 
-/// Everything but the process's own. Families without a sample are left out.
-pub(super) fn of(status: &Status) -> Vec<MetricFamily> {
-    let mut families = of_the_node_daemon(status);
-    families.extend(of_the_whole(status));
-    families.extend(of_hooks(status));
-    families.into_iter().map(Family::done).filter(|family| !family.get_metric().is_empty()).collect()
+/// Everything but the process's own, one after the other: with thousands of hooks a family takes much more memory than its
+/// text. Families without a sample are left out.
+pub(super) fn each(status: &Status, mut each: impl FnMut(MetricFamily)) {
+    let mut family = |family: Family| {
+        if !family.metrics.is_empty() {
+            each(family.done());
+        }
+    };
+    of_the_node_daemon(status, &mut family);
+    of_the_whole(status).into_iter().for_each(&mut family);
+    of_hooks(status, &mut family);
 }
 
-fn of_the_node_daemon(status: &Status) -> Vec<Family> {
+fn of_the_node_daemon(status: &Status, mut each: impl FnMut(Family)) {
     let up = |up: bool| if up { 1.0 } else { 0.0 };
     let module = |family: Family, name: &str, kind: &str, works: bool| {
         family.with(&[("module", name), ("moduleType", kind)], up(works))
@@ -126,56 +131,58 @@ fn of_the_node_daemon(status: &Status) -> Vec<Family> {
     let parked_by_hooks = status.hooks.iter().flat_map(|(_, reader)| by_event(WEBHOOKS, &reader.calls.parked));
     let parked_by_xapi = status.xapi.iter().flat_map(|(reader, _)| by_event(XAPI, &reader.calls.parked));
     let parked = parked_by_hooks.chain(by_event(WEBHOOKS, &departed.parked)).chain(parked_by_xapi);
-    vec![
-        modules,
+    each(modules);
+    each(
         Family::counter("event_process_failures", "Messages that could not be understood")
             .count(&[], status.intake.unparseable.get()),
-        Family::counter("event_dispatch_failures", "Events that an output gave up: they are parked").each(
-            summed(parked),
-            |family, ((event, module), count)| {
-                family.count(&[("outputEventId", event.as_str()), ("module", module)], count)
-            },
-        ),
-        Family::gauge("meeting_mappings", "Meetings remembered").count(&[], status.intake.meetings.get()),
-        Family::gauge("user_mappings", "Users remembered").count(&[], status.intake.users.get()),
-        Family::counter("out_hooks_api_requests", "Calls of the API").each(
-            &status.requests,
-            |family, (call, count)| {
-                let code = call.status.to_string();
-                let labels = [
-                    ("method", call.method.as_str()),
-                    ("path", call.path.as_str()),
-                    ("statusCode", &code),
-                    ("returncode", call.returncode),
-                    ("messageKey", call.message_key),
-                ];
-                family.count(&labels, *count)
-            },
-        ),
-        Family::gauge("out_hooks_registered_hooks", "Registered hooks").each(
-            summed(registered),
-            |family, ((url, permanent, raw), count)| {
-                let truth = |is: bool| if is { "true" } else { "false" };
-                let labels = [
-                    ("callbackURL", url.as_str()),
-                    ("permanent", truth(permanent)),
-                    ("getRaw", truth(raw)),
-                    ("enabled", "true"),
-                ];
-                family.count(&labels, count)
-            },
-        ),
-        Family::counter("out_hooks_hook_failures", "Events in callbacks that failed, each attempt counted").each(
-            summed(failures.chain(failed_before)),
-            |family, ((url, reason, event), count)| {
-                family.count(&[("callbackURL", &url), ("reason", reason), ("eventId", event.as_str())], count)
-            },
-        ),
+    );
+    each(Family::counter("event_dispatch_failures", "Events that an output gave up: they are parked").each(
+        summed(parked),
+        |family, ((event, module), count)| {
+            family.count(&[("outputEventId", event.as_str()), ("module", module)], count)
+        },
+    ));
+    each(Family::gauge("meeting_mappings", "Meetings remembered").count(&[], status.intake.meetings.get()));
+    each(Family::gauge("user_mappings", "Users remembered").count(&[], status.intake.users.get()));
+    each(Family::counter("out_hooks_api_requests", "Calls of the API").each(
+        &status.requests,
+        |family, (call, count)| {
+            let code = call.status.to_string();
+            let labels = [
+                ("method", call.method.as_str()),
+                ("path", call.path.as_str()),
+                ("statusCode", &code),
+                ("returncode", call.returncode),
+                ("messageKey", call.message_key),
+            ];
+            family.count(&labels, *count)
+        },
+    ));
+    each(Family::gauge("out_hooks_registered_hooks", "Registered hooks").each(
+        summed(registered),
+        |family, ((url, permanent, raw), count)| {
+            let truth = |is: bool| if is { "true" } else { "false" };
+            let labels = [
+                ("callbackURL", url.as_str()),
+                ("permanent", truth(permanent)),
+                ("getRaw", truth(raw)),
+                ("enabled", "true"),
+            ];
+            family.count(&labels, count)
+        },
+    ));
+    each(Family::counter("out_hooks_hook_failures", "Events in callbacks that failed, each attempt counted").each(
+        summed(failures.chain(failed_before)),
+        |family, ((url, reason, event), count)| {
+            family.count(&[("callbackURL", &url), ("reason", reason), ("eventId", event.as_str())], count)
+        },
+    ));
+    each(
         Family::counter("out_hooks_processed_events", "Events delivered")
             .each(summed(processed.chain(processed_before)), |family, ((event, url), count)| {
                 family.count(&[("eventId", event.as_str()), ("callbackURL", &url)], count)
             }),
-    ]
+    );
 }
 
 fn of_the_whole(status: &Status) -> Vec<Family> {
@@ -208,7 +215,7 @@ fn of_the_whole(status: &Status) -> Vec<Family> {
 }
 
 /// What is known of each reader: the hooks, and the xAPI output under the hook id `xapi`.
-fn of_hooks(status: &Status) -> Vec<Family> {
+fn of_hooks(status: &Status, mut each: impl FnMut(Family)) {
     let hooks = status.hooks.iter().map(|(hook, reader): &(_, _)| {
         let hook: &Hook = hook;
         (hook.id.to_string(), hook.host(), reader)
@@ -227,6 +234,48 @@ fn of_hooks(status: &Status) -> Vec<Family> {
         })
     };
     let now_ms = status.now_ms;
+    each(gauge("hook_lag_events", "Events accepted for the hook that it is not done with", &|reader| {
+        float(reader.lag())
+    }));
+    each(gauge("hook_lag_seconds", "Age of the oldest of them", &|reader| float(reader.lag_ms(now_ms)) / 1000.0));
+    each(Family::gauge("hook_oldest_undelivered_timestamp_seconds", "When the oldest of them was accepted").each(
+        readers.iter().filter_map(|(id, host, reader)| Some((id, host, reader.oldest_accepted_ms?))),
+        |family, (id, host, accepted_ms)| family.with(&[("hook", id), ("host", host)], float(accepted_ms) / 1000.0),
+    ));
+    each(gauge("hook_in_flight", "Callbacks under way", &|reader| float(reader.calls.in_flight as u64)));
+    each(gauge("hook_waiting_events", "Events not taken from the journal yet", &|reader| {
+        float(reader.account.waiting)
+    }));
+    each(gauge("hook_unfinished_events", "Events taken from the journal and not finished", &|reader| {
+        float(reader.account.unfinished)
+    }));
+    each(Family::gauge("hook_parked_events", "Events parked, as Redis has them").each(
+        readers.iter().filter_map(|(id, host, reader)| Some((id, host, reader.parked?))),
+        |family, (id, host, parked)| family.count(&[("hook", id), ("host", host)], parked),
+    ));
+    each(counter("hook_events_total", "Events accepted for the hook, by what became of them", "outcome", &|reader| {
+        let account = &reader.account;
+        vec![
+            ("matched", account.matched),
+            ("delivered", account.delivered),
+            ("parked", account.parked),
+            ("unsent", account.unsent),
+        ]
+    }));
+    each(counter("hook_dropped_events_total", "Events dropped, by reason", "reason", &|reader| {
+        let account = &reader.account;
+        vec![("overflow", account.overflowed), ("redis_lost", account.redis_lost), ("hook_gone", account.hook_gone)]
+    }));
+    each(counter("hook_attempts_total", "Callbacks tried, by the class of the answer", "answer", &|reader| {
+        reader.calls.attempts.iter().map(|(class, count)| (*class, *count)).collect()
+    }));
+    each(Family::gauge("hook_state", "The state that the hook is in: 1 for that one").each(
+        readers.iter().flat_map(|reader| Standing::ALL.map(|state| (reader, state))),
+        |family, ((id, host, reader), state)| {
+            let is = reader.calls.standing == state;
+            family.count(&[("hook", id), ("host", host), ("state", state.name())], is.into())
+        },
+    ));
     let mut latency =
         Family::new(MetricType::HISTOGRAM, "hook_delivery_seconds", "Time from an event's acceptance to its delivery");
     for (id, host, reader) in &readers {
@@ -234,49 +283,7 @@ fn of_hooks(status: &Status) -> Vec<Family> {
         metric.set_histogram(histogram(&reader.calls.latency));
         latency.metrics.push(metric);
     }
-    vec![
-        gauge("hook_lag_events", "Events accepted for the hook that it is not done with", &|reader| {
-            float(reader.lag())
-        }),
-        gauge("hook_lag_seconds", "Age of the oldest of them", &|reader| float(reader.lag_ms(now_ms)) / 1000.0),
-        Family::gauge("hook_oldest_undelivered_timestamp_seconds", "When the oldest of them was accepted").each(
-            readers.iter().filter_map(|(id, host, reader)| Some((id, host, reader.oldest_accepted_ms?))),
-            |family, (id, host, accepted_ms)| family.with(&[("hook", id), ("host", host)], float(accepted_ms) / 1000.0),
-        ),
-        gauge("hook_in_flight", "Callbacks under way", &|reader| float(reader.calls.in_flight as u64)),
-        gauge("hook_waiting_events", "Events not taken from the journal yet", &|reader| float(reader.account.waiting)),
-        gauge("hook_unfinished_events", "Events taken from the journal and not finished", &|reader| {
-            float(reader.account.unfinished)
-        }),
-        Family::gauge("hook_parked_events", "Events parked, as Redis has them").each(
-            readers.iter().filter_map(|(id, host, reader)| Some((id, host, reader.parked?))),
-            |family, (id, host, parked)| family.count(&[("hook", id), ("host", host)], parked),
-        ),
-        counter("hook_events_total", "Events accepted for the hook, by what became of them", "outcome", &|reader| {
-            let account = &reader.account;
-            vec![
-                ("matched", account.matched),
-                ("delivered", account.delivered),
-                ("parked", account.parked),
-                ("unsent", account.unsent),
-            ]
-        }),
-        counter("hook_dropped_events_total", "Events dropped, by reason", "reason", &|reader| {
-            let account = &reader.account;
-            vec![("overflow", account.overflowed), ("redis_lost", account.redis_lost), ("hook_gone", account.hook_gone)]
-        }),
-        counter("hook_attempts_total", "Callbacks tried, by the class of the answer", "answer", &|reader| {
-            reader.calls.attempts.iter().map(|(class, count)| (*class, *count)).collect()
-        }),
-        Family::gauge("hook_state", "The state that the hook is in: 1 for that one").each(
-            readers.iter().flat_map(|reader| Standing::ALL.map(|state| (reader, state))),
-            |family, ((id, host, reader), state)| {
-                let is = reader.calls.standing == state;
-                family.count(&[("hook", id), ("host", host), ("state", state.name())], is.into())
-            },
-        ),
-        latency,
-    ]
+    each(latency);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a metric is a floating-point number")]

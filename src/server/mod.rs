@@ -2,8 +2,10 @@
 //!
 //! Anybody who reaches the port can open connections, and leave them open. So there are only so many, and so much of a
 //! request's head is read, within a time; when there are no more, [`places`] makes the one give way that asked nothing for
-//! longest.
+//! longest. And who asks can leave the answer where it is: so there is a time for taking it, and of answers that have to be held
+//! whole there are only [`few`].
 
+pub mod few;
 mod places;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
@@ -33,8 +36,11 @@ use crate::server::places::Places;
 /// anything would else hold up the stop until [`Limits::header_timeout`].
 const STOP_PATIENCE: Duration = Duration::from_millis(300);
 
-/// How long a client may take to read an answer.
+/// How long a client may take to read an answer, however steadily it does.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing at all of an answer.
+const STALLED_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait when no connection can be accepted, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -102,7 +108,9 @@ pub async fn serve(
                     }
                 });
                 let service = TowerToHyperService::new(service);
-                let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+                let mut stream = TimeoutStream::new(stream);
+                stream.set_write_timeout(Some(STALLED_PATIENCE));
+                let connection = connections.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
                 tokio::spawn(async move {
                     tokio::select! {
                         ended = connection => if let Err(error) = ended {

@@ -48,6 +48,7 @@ mod stored;
 mod suspending;
 mod systemd;
 mod tls;
+mod unread;
 mod verifying;
 mod wrong_checksums;
 mod xapi;

@@ -27,6 +27,7 @@ pub(crate) use self::audience::Audience;
 pub(crate) use self::audience::Deed;
 pub(crate) use self::audience::mark_of;
 pub(crate) use self::chance::chance;
+pub(crate) use self::daemon::Answer;
 pub(crate) use self::daemon::DOMAIN;
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::daemon::Ended;
