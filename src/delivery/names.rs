@@ -26,7 +26,7 @@ const UNKNOWN_AT_ONCE: usize = 96;
 const SLOW_AT_ONCE: usize = 16;
 
 /// A lookup that takes longer than this is a slow one: a name server did not answer.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 
 /// Most names of which it is remembered how long they took.
 const MOST_KNOWN: usize = 20_000;
@@ -50,6 +50,8 @@ struct Inner {
     swift: Semaphore,
     unknown: Semaphore,
     slow: Semaphore,
+    /// A lookup that takes longer is a slow one.
+    slow_after: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +67,7 @@ impl Default for Inner {
             swift: Semaphore::new(SWIFT_AT_ONCE),
             unknown: Semaphore::new(UNKNOWN_AT_ONCE),
             slow: Semaphore::new(SLOW_AT_ONCE),
+            slow_after: SLOW_AFTER,
         }
     }
 }
@@ -84,7 +87,8 @@ impl Names {
     {
         let lookup = {
             let mut known = self.0.known();
-            match known.under_way.get(name) {
+            // One that ended and still stands there failed in a way that it should not have.
+            match known.under_way.get(name).filter(|lookup| lookup.peek().is_none()) {
                 Some(lookup) => lookup.clone(),
                 None => {
                     let pace = known.paces.get(name).copied();
@@ -120,7 +124,7 @@ impl Inner {
             let _turn = turns.acquire().await;
             let begun = Instant::now();
             let found = resolve.await;
-            let pace = if begun.elapsed() < SLOW { Pace::Swift } else { Pace::Slow };
+            let pace = if begun.elapsed() < self.slow_after { Pace::Swift } else { Pace::Slow };
             let mut known = self.known();
             known.under_way.remove(&name);
             if known.paces.len() >= MOST_KNOWN {
@@ -202,5 +206,34 @@ mod tests {
         names.look_up("slow.test", async |_| Ok(here())).await.unwrap();
         assert_eq!(names.0.known().paces["slow.test"], Pace::Swift, "it mended its ways");
         asking.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn names_that_took_long_share_few_threads_the_next_time() {
+        let names = Names(Arc::new(Inner { slow_after: Duration::ZERO, ..Inner::default() }));
+        let slow: Vec<_> = (0..SLOW_AT_ONCE + 10).map(|number| format!("slow-{number}.test")).collect();
+        for name in &slow {
+            names.look_up(name, async |_| Ok(here())).await.unwrap();
+        }
+        let silent = Silent::default();
+        let asking: Vec<_> = slow
+            .into_iter()
+            .map(|name| {
+                let (names, silent) = (names.clone(), silent.ask());
+                tokio::spawn(async move { names.look_up(&name, |_| silent).await })
+            })
+            .collect();
+        silent.was_asked(SLOW_AT_ONCE).await;
+        names.look_up("unknown.test", async |_| Ok(here())).await.unwrap();
+        silent.was_asked(SLOW_AT_ONCE).await;
+        asking.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_is_not_the_last_of_its_name() {
+        let names = Names::default();
+        let panics = names.look_up("a.test", async |_| panic!("as no resolver should"));
+        assert!(panics.await.is_err());
+        assert!(names.look_up("a.test", async |_| Ok(here())).await.is_ok());
     }
 }
