@@ -37,6 +37,7 @@ use crate::books::intake::Intake;
 use crate::connection;
 use crate::connection::CONNECT_TIMEOUT;
 use crate::event::RawMessage;
+use crate::seldom::Seldom;
 
 /// Most bytes of messages that wait to be mapped.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -59,9 +60,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A session that lasted so long, or brought a message, was healthy: the next waits start short again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
-
-/// How often a trouble that lasts is said again.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// A message that waits to be mapped.
 #[derive(Debug)]
@@ -199,18 +197,17 @@ impl Input {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut wait = FIRST_WAIT;
         let mut lost_at: Option<Instant> = None;
-        let mut said_at: Option<Instant> = None;
+        let mut seldom = Seldom::default();
         loop {
             let mut healthy = false;
             let Some(lost) = self.session(&mut lost_at, &mut healthy, &stop).await else { return };
             self.tried.send_replace(true);
             if healthy {
                 wait = FIRST_WAIT;
-                said_at = None;
+                seldom.begins_anew();
             }
             lost_at.get_or_insert_with(Instant::now);
-            if said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-                said_at = Some(Instant::now());
+            if seldom.may_say() {
                 let server = connection::display(&self.client);
                 warn!(server, error = %lost, "Not subscribed to BigBlueButton's events; trying on");
             }

@@ -22,8 +22,8 @@
 //! knows how hooks and mappings stand in Redis, over a [`connection`]; [`delivery`] is what the outputs share; [`books`] counts
 //! what became of messages, events and calls. [`status`] is one look at all of it, for [`metrics`] and for the command line.
 //!
-//! Around them: [`config`], [`logging`], [`systemd`], [`cli`], [`commands`], [`clock`], [`pulse`], and [`server`], which serves
-//! HTTP.
+//! Around them: [`config`], [`logging`], [`systemd`], [`cli`], [`commands`], [`clock`], [`pulse`], [`seldom`], and [`server`], which
+//! serves HTTP.
 
 pub mod api;
 pub mod app;
@@ -49,6 +49,7 @@ pub mod processor;
 pub mod pulse;
 pub mod registry;
 pub mod replay;
+pub mod seldom;
 pub mod server;
 pub mod state;
 pub mod status;

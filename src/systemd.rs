@@ -10,10 +10,11 @@ use std::os::unix::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 use tracing::warn;
+
+use crate::seldom::Seldom;
 
 /// How often a new status is told, at most.
 const STATUS_EVERY: Duration = Duration::from_secs(3);
@@ -77,7 +78,7 @@ impl Systemd {
         let mut watch = tokio::time::interval(self.watchdog.map_or(Duration::from_secs(3600), |limit| limit / 2));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said_at: Option<Instant> = None;
+        let mut seldom = Seldom::default();
         loop {
             tokio::select! {
                 _ = look.tick() => {
@@ -90,8 +91,7 @@ impl Systemd {
                 _ = watch.tick(), if self.watchdog.is_some() => match is_alive() {
                     true => self.tell("WATCHDOG=1"),
                     false => {
-                        if said_at.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
-                            said_at = Some(Instant::now());
+                        if seldom.may_say() {
                             warn!("A task stands still; systemd's watchdog is not told that all is well");
                         }
                     }

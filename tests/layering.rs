@@ -75,6 +75,8 @@ const ROOMS: &[Room] = &[
     room("books", &["event"], &[]),
     // Beats, which app listens to.
     room("pulse", &[], &["tokio"]),
+    // How often a line is written of what lasts.
+    room("seldom", &[], &["tokio"]),
     // The clock, and nothing else.
     room("clock", &[], &["std::time::SystemTime"]),
     // Around.
@@ -104,10 +106,14 @@ const ROOMS: &[Room] = &[
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "std::time::SystemTime", "tracing"]),
     // tells over a socket
-    room("systemd", &[], &["std::process", "tokio", "tracing"]),
+    room("systemd", &["seldom"], &["std::process", "tokio", "tracing"]),
     // In.
     room("connection", &["config"], &["redis", "tokio", "tracing"]),
-    room("input", &["books", "connection", "event"], &["fastrand", "redis", "tokio", "tokio_util", "tracing"]),
+    room(
+        "input",
+        &["books", "connection", "event", "seldom"],
+        &["fastrand", "redis", "tokio", "tokio_util", "tracing"],
+    ),
     room(
         "processor",
         &["books", "clock", "config", "event", "input", "journal", "mapper", "pulse", "state", "store"],
@@ -116,7 +122,7 @@ const ROOMS: &[Room] = &[
     // Kept.
     room(
         "journal",
-        &["books", "clock", "config", "connection", "event", "hook", "pulse", "store"],
+        &["books", "clock", "config", "connection", "event", "hook", "pulse", "seldom", "store"],
         &["redis", "tokio", "tokio_util", "tracing"],
     ),
     room("journal::holder", &[], &["std::fs", "std::process"]),
@@ -130,7 +136,7 @@ const ROOMS: &[Room] = &[
     // Out.
     room("delivery", &["books", "clock", "config", "event", "journal"], &[]),
     room("delivery::attempts", &["event", "journal"], &["tokio", "tracing"]),
-    room("delivery::ledger", &["books", "clock", "event", "journal"], &["tokio", "tracing"]),
+    room("delivery::ledger", &["books", "clock", "event", "journal", "seldom"], &["tokio", "tracing"]),
     // looks names up
     room("delivery::guard", &[], &["std::net", "tokio"]),
     room("delivery::names", &[], &["std::net", "tokio"]),
@@ -220,6 +226,7 @@ const ROOMS: &[Room] = &[
             "pulse",
             "registry",
             "replay",
+            "seldom",
             "state",
             "status",
             "store",

@@ -22,15 +22,15 @@ use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
 use crate::processor;
 use crate::registry::Registry;
+use crate::seldom::Seldom;
 use crate::state::State;
 use crate::store::Store;
 use crate::xapi;
 use crate::xapi::Xapi;
 
-/// The waits before Redis is asked again for what it remembers, and how often to say so.
+/// The waits before Redis is asked again for what it remembers.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// How often to look whether another daemon ended. What it did not see any more is ours to deliver, and what was published
 /// since the last look may be delivered by both.
@@ -68,7 +68,7 @@ impl Recall {
     pub(super) async fn run(mut self) -> (Committer, Recalled) {
         self.journal.is_unread("it is being asked".to_owned());
         let mut wait = FIRST_WAIT;
-        let mut said: Option<(Instant, String)> = None;
+        let (mut said, mut seldom) = (String::new(), Seldom::default());
         let mut others_until = None;
         let mut remembered = None;
         let remembered = loop {
@@ -86,9 +86,12 @@ impl Recall {
                 std::mem::replace(&mut wait, longer)
             };
             let error = error.to_string();
-            if said.as_ref().is_none_or(|(at, what)| *what != error || at.elapsed() >= SAY_EVERY) {
+            if said != error {
+                seldom.begins_anew();
+            }
+            if seldom.may_say() {
                 warn!(error, "Hooks, meetings and events cannot be read yet; trying on");
-                said = Some((Instant::now(), error));
+                said = error;
             }
             tokio::time::sleep(pause).await;
         };

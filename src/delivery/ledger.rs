@@ -18,6 +18,7 @@ use crate::journal::Reader;
 use crate::journal::cursor::Cursor;
 use crate::journal::cursor::Progress;
 use crate::journal::cursor::Tried;
+use crate::seldom::Seldom;
 
 /// Most events taken from the journal at once.
 const READ_AT_ONCE: usize = 1024;
@@ -32,9 +33,6 @@ const REPORT_TRIES_AFTER: Duration = Duration::from_secs(1);
 
 /// A long cursor is written less often: for so many ranges finished out of order, a millisecond later.
 const RANGES_A_MS: usize = 10;
-
-/// How often events that are lost are said to be.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// What was taken from the journal.
 #[derive(Debug)]
@@ -60,9 +58,9 @@ pub struct Ledger {
     finished_since: Option<Instant>,
     /// Since when there are failures to report.
     tried_since: Option<Instant>,
-    /// Events lost of which nothing was said, and when something was.
+    /// Events lost of which nothing was said.
     lost_unsaid: u64,
-    lost_said_at: Option<Instant>,
+    lost: Seldom,
 }
 
 impl Ledger {
@@ -79,7 +77,7 @@ impl Ledger {
             finished_since: None,
             tried_since: None,
             lost_unsaid: 0,
-            lost_said_at: None,
+            lost: Seldom::default(),
         }
     }
 
@@ -204,10 +202,9 @@ impl Ledger {
     /// Says that events are lost, but not for each.
     fn say_lost(&mut self, events: u64, reason: End) {
         self.lost_unsaid += events;
-        if self.lost_said_at.is_some_and(|at| at.elapsed() < SAY_EVERY) {
+        if !self.lost.may_say() {
             return;
         }
-        self.lost_said_at = Some(Instant::now());
         let events = std::mem::take(&mut self.lost_unsaid);
         const DROPPED: &str = "Events for this hook are dropped: neither memory nor Redis has them any more";
         match reason {

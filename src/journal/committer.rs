@@ -41,6 +41,7 @@ use crate::journal::log::News;
 use crate::journal::stream;
 use crate::journal::stream::JOURNAL;
 use crate::pulse::Pulse;
+use crate::seldom::Seldom;
 use crate::store::WriteBehind;
 use crate::store::behind::Batch as Behind;
 
@@ -70,9 +71,6 @@ const STEADY_AFTER: Duration = Duration::from_secs(5);
 /// The first wait after a failure; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// How often a trouble that lasts is said again.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Adds the commands that write everything else that the daemon keeps in Redis: hooks and mappings.
 pub type Recollection = Box<dyn Fn(&mut Pipeline) + Send + Sync>;
@@ -111,16 +109,16 @@ pub struct Committer {
     /// Requests that go with the next commit after a recovery.
     kept: Vec<Request>,
     wait: Duration,
-    /// When Redis last was in trouble, and when that was last said.
+    /// When Redis last was in trouble.
     troubled_at: Option<Instant>,
-    said_at: Option<Instant>,
+    trouble: Seldom,
     /// Whether an end of the trouble is worth a word.
     said: bool,
     /// When a transaction was last applied only in part.
     in_part_at: Option<Instant>,
-    /// Events that memory had to let go before they were stored and of which nothing was said, and when something was.
+    /// Events that memory had to let go before they were stored, and of which nothing was said.
     never_stored: u64,
-    dropped_said_at: Option<Instant>,
+    dropped: Seldom,
     pulse: Pulse,
     stop: CancellationToken,
 }
@@ -166,11 +164,11 @@ impl Committer {
             kept: Vec::new(),
             wait: FIRST_WAIT,
             troubled_at: None,
-            said_at: None,
+            trouble: Seldom::default(),
             said: false,
             in_part_at: None,
             never_stored: 0,
-            dropped_said_at: None,
+            dropped: Seldom::default(),
             pulse: Pulse::default(),
             stop,
         };
@@ -306,8 +304,7 @@ impl Committer {
     fn collect(&mut self) -> Commit {
         let never_stored = self.journal.log().take_never_stored();
         self.never_stored += never_stored;
-        if never_stored > 0 && self.dropped_said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            self.dropped_said_at = Some(Instant::now());
+        if never_stored > 0 && self.dropped.may_say() {
             let events = std::mem::take(&mut self.never_stored);
             error!(
                 events,
@@ -379,7 +376,8 @@ impl Committer {
         }
         if self.troubled_at.is_some_and(|at| at.elapsed() >= STEADY_AFTER) {
             // Trouble that comes back at once is still the same.
-            (self.wait, self.troubled_at, self.said_at) = (FIRST_WAIT, None, None);
+            (self.wait, self.troubled_at) = (FIRST_WAIT, None);
+            self.trouble.begins_anew();
         }
     }
 
@@ -393,8 +391,7 @@ impl Committer {
             changed
         });
         self.troubled_at = Some(Instant::now());
-        if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            self.said_at = self.troubled_at;
+        if self.trouble.may_say() {
             self.said = true;
             warn!(error = why, "Redis does not take the journal; events wait in memory and are delivered from there");
         }
