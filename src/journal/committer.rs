@@ -30,23 +30,24 @@ use crate::event::Event;
 use crate::event::HookId;
 use crate::journal::Health;
 use crate::journal::Journal;
-use crate::journal::NotStored;
 use crate::journal::Request;
+use crate::journal::commit::CURSORS;
+use crate::journal::commit::Commit;
+use crate::journal::commit::add_cursors;
+use crate::journal::commit::add_event;
+use crate::journal::commit::answer;
+use crate::journal::commit::probe;
 use crate::journal::cursor::Cursor;
-use crate::journal::entry;
 use crate::journal::length::Stored;
 use crate::journal::link::Link;
 use crate::journal::link::Outcome;
 use crate::journal::log::News;
 use crate::journal::stream;
 use crate::journal::stream::JOURNAL;
+use crate::journal::trouble::Trouble;
 use crate::pulse::Pulse;
 use crate::seldom::Seldom;
 use crate::store::WriteBehind;
-use crate::store::behind::Batch as Behind;
-
-/// HASH of the readers' cursors.
-const CURSORS: &str = "bigbluebutton:webhooks:out:cursors";
 
 /// Where a new journal is written before it takes the old one's place.
 const REBUILT: &str = "bigbluebutton:webhooks:out:journal:rebuilt";
@@ -64,13 +65,6 @@ const PACE: Duration = Duration::from_millis(1);
 
 /// The stream's length is cut at most so often, in commits.
 const TRIM_EVERY: u64 = 32;
-
-/// Trouble is over when there was none for so long.
-const STEADY_AFTER: Duration = Duration::from_secs(5);
-
-/// The first wait after a failure; it doubles up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Adds the commands that write everything else that the daemon keeps in Redis: hooks and mappings.
 pub type Recollection = Box<dyn Fn(&mut Pipeline) + Send + Sync>;
@@ -108,28 +102,12 @@ pub struct Committer {
     commits: u64,
     /// Requests that go with the next commit after a recovery.
     kept: Vec<Request>,
-    wait: Duration,
-    /// When Redis last was in trouble.
-    troubled_at: Option<Instant>,
-    trouble: Seldom,
-    /// Whether an end of the trouble is worth a word.
-    said: bool,
-    /// When a transaction was last applied only in part.
-    in_part_at: Option<Instant>,
+    trouble: Trouble,
     /// Events that memory had to let go before they were stored, and of which nothing was said.
     never_stored: u64,
     dropped: Seldom,
     pulse: Pulse,
     stop: CancellationToken,
-}
-
-/// What goes with one transaction.
-#[derive(Default)]
-struct Commit {
-    news: News,
-    behind: Behind,
-    requests: Vec<Request>,
-    commands: Pipeline,
 }
 
 impl fmt::Debug for Committer {
@@ -162,11 +140,7 @@ impl Committer {
             stored: Stored::default(),
             commits: 0,
             kept: Vec::new(),
-            wait: FIRST_WAIT,
-            troubled_at: None,
-            trouble: Seldom::default(),
-            said: false,
-            in_part_at: None,
+            trouble: Trouble::none(),
             never_stored: 0,
             dropped: Seldom::default(),
             pulse: Pulse::default(),
@@ -268,13 +242,13 @@ impl Committer {
                 Outcome::Applied => self.applied(commit),
                 Outcome::Refused(why) => {
                     self.not_applied(commit, &why);
-                    self.trouble(&why).await;
+                    self.wait_out(&why).await;
                 }
                 Outcome::Unreachable(error) => {
                     let mut commit = commit;
-                    fail(&mut commit.requests, &error.to_string());
+                    answer(&mut commit.requests, Err(&error.to_string()));
                     uncertain = Some(commit).filter(|commit| !commit.commands.is_empty());
-                    self.trouble(&error.to_string()).await;
+                    self.wait_out(&error.to_string()).await;
                 }
                 Outcome::Surprise(why) => {
                     if !self.begin_anew(commit, &why).await {
@@ -283,10 +257,10 @@ impl Committer {
                 }
                 Outcome::InPart(why) => {
                     let mut commit = commit;
-                    if self.in_part_at.replace(Instant::now()).is_some_and(|at| at.elapsed() < STEADY_AFTER) {
+                    if self.trouble.in_part_again() {
                         // That everything was written anew did not help.
-                        fail(&mut commit.requests, &why);
-                        self.trouble(&why).await;
+                        answer(&mut commit.requests, Err(&why));
+                        self.wait_out(&why).await;
                     }
                     if !self.begin_anew(commit, &why).await {
                         return;
@@ -317,91 +291,47 @@ impl Committer {
             let cursors = std::mem::take(&mut news.cursors);
             self.journal.log().not_committed(News { cursors, ..News::default() });
         }
-        let mut commit = Commit { news, behind, requests: std::mem::take(&mut self.kept), commands: redis::pipe() };
+        let mut requests = std::mem::take(&mut self.kept);
         while let Ok(request) = self.requests.try_recv() {
-            commit.requests.push(request);
+            requests.push(request);
         }
-        let commands = &mut commit.commands;
-        for event in &commit.news.events {
-            add_event(commands, JOURNAL, event);
-        }
-        add_cursors(commands, &commit.news.cursors);
-        for name in &commit.news.gone {
-            commands.hdel(CURSORS, name.as_str()).ignore();
-        }
-        self.behind.write(&commit.behind, commands);
-        for request in &commit.requests {
-            for command in request.commands.cmd_iter() {
-                commands.add_command(command.clone());
-            }
-            add_cursors(commands, request.cursor.as_slice());
-        }
+        let mut commit = Commit::of(news, behind, requests, &self.behind);
         if !commit.news.events.is_empty() && self.commits.is_multiple_of(TRIM_EVERY) {
             let needed_after = self.journal.log().needed_after();
             let wanted = self.stored.wanted(needed_after, self.queue_size, self.journal_size);
             if let Some(number) = wanted.cut_up_to {
                 self.journal.shared.cut_up_to.store(number, Relaxed);
             }
-            let length = wanted.entries + commit.news.events.len();
-            commands.cmd("XTRIM").arg(JOURNAL).arg("MAXLEN").arg("~").arg(length).ignore();
+            commit.cut_to(wanted.entries + commit.news.events.len());
         }
         commit
     }
 
-    fn applied(&mut self, commit: Commit) {
+    fn applied(&mut self, mut commit: Commit) {
         self.commits += 1;
         commit.news.events.iter().for_each(|event| self.stored.add(event.number));
         self.journal.log().committed(&commit.news);
-        for request in commit.requests {
-            // Whoever asked may have gone.
-            let _ = request.done.send(Ok(()));
-        }
-        self.well();
+        answer(&mut commit.requests, Ok(()));
+        self.journal.becomes(Health::Good);
+        self.trouble.ends();
     }
 
     fn not_applied(&self, mut commit: Commit, why: &str) {
-        fail(&mut commit.requests, why);
+        answer(&mut commit.requests, Err(why));
         self.journal.log().not_committed(commit.news);
         self.behind.put_back(commit.behind);
     }
 
-    fn well(&mut self) {
-        self.journal.shared.health.send_if_modified(|health| {
-            let degraded = *health != Health::Good;
-            *health = Health::Good;
-            degraded
-        });
-        if std::mem::take(&mut self.said) {
-            info!("Redis has the whole journal again");
-        }
-        if self.troubled_at.is_some_and(|at| at.elapsed() >= STEADY_AFTER) {
-            // Trouble that comes back at once is still the same.
-            (self.wait, self.troubled_at) = (FIRST_WAIT, None);
-            self.trouble.begins_anew();
-        }
-    }
-
     /// Says that Redis does not have what it should, and waits a little.
-    async fn trouble(&mut self, why: &str) {
+    async fn wait_out(&mut self, why: &str) {
         self.pulse.beat();
-        self.journal.shared.health.send_if_modified(|health| {
-            let degraded = Health::Degraded(why.to_owned());
-            let changed = *health != degraded;
-            *health = degraded;
-            changed
-        });
-        self.troubled_at = Some(Instant::now());
-        if self.trouble.may_say() {
-            self.said = true;
-            warn!(error = why, "Redis does not take the journal; events wait in memory and are delivered from there");
-        }
-        tokio::time::sleep(self.wait).await;
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        self.journal.becomes(Health::Degraded(why.to_owned()));
+        tokio::time::sleep(self.trouble.goes_on(why)).await;
         // What somebody waits for does not wait for Redis to be well.
         while let Ok(request) = self.requests.try_recv() {
             self.kept.push(request);
         }
-        fail(&mut self.kept, why);
+        answer(&mut self.kept, Err(why));
     }
 
     /// Writes everything anew, and with the next commit what was asked for with this one. Gives false if another daemon
@@ -449,11 +379,11 @@ impl Committer {
                 }
                 Outcome::Refused(why) | Outcome::Surprise(why) | Outcome::InPart(why) => {
                     self.journal.log().not_committed(news);
-                    self.trouble(&why).await;
+                    self.wait_out(&why).await;
                 }
                 Outcome::Unreachable(error) => {
                     self.journal.log().not_committed(news);
-                    self.trouble(&error.to_string()).await;
+                    self.wait_out(&error.to_string()).await;
                 }
             }
         }
@@ -471,39 +401,5 @@ impl Committer {
             self.pulse.beat();
         }
         Ok(())
-    }
-}
-
-impl Commit {
-    fn is_empty(&self) -> bool {
-        self.commands.is_empty() && self.requests.is_empty()
-    }
-}
-
-/// Nothing else may notice for long that somebody put something else under these keys.
-fn probe() -> Pipeline {
-    let mut commands = redis::pipe();
-    commands.cmd("XLEN").arg(JOURNAL).cmd("HLEN").arg(CURSORS);
-    commands
-}
-
-fn add_event(commands: &mut Pipeline, stream: &str, event: &Event) {
-    let mut command = redis::Cmd::with_capacity(entry::ARGUMENTS + 3, event.text_bytes() + 256);
-    command.arg("XADD").arg(stream).arg(entry::id(event.number));
-    entry::write(event, &mut command);
-    commands.add_command(command).ignore();
-}
-
-fn add_cursors(commands: &mut Pipeline, cursors: &[(HookId, Cursor)]) {
-    if cursors.is_empty() {
-        return;
-    }
-    let fields: Vec<_> = cursors.iter().map(|(name, cursor)| (name.as_str(), cursor.to_text())).collect();
-    commands.hset_multiple(CURSORS, &fields).ignore();
-}
-
-fn fail(requests: &mut Vec<Request>, why: &str) {
-    for request in requests.drain(..) {
-        let _ = request.done.send(Err(NotStored(why.to_owned())));
     }
 }

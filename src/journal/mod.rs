@@ -8,6 +8,7 @@
 //! limit: then the oldest events go, and who still needs them reads them off the stream. What Redis has makes room for
 //! messages that wait to be mapped and for deliveries under way too, down to a quarter of the limit.
 
+mod commit;
 mod committer;
 pub mod cursor;
 mod entry;
@@ -16,7 +17,9 @@ mod length;
 mod link;
 mod log;
 mod reader;
+mod readers;
 mod stream;
+mod trouble;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -153,7 +156,7 @@ impl Journal {
         let wakes = {
             let mut log = self.log();
             events.into_iter().for_each(|event| log.append(to.cloned(), event, now_ms));
-            log.take_wakes()
+            log.readers.take_wakes()
         };
         self.shared.news.notify_one();
         wakes.into_iter().for_each(|wake| wake.notify_one());
@@ -166,7 +169,7 @@ impl Journal {
         let cursor = Cursor::at(log.end());
         let reader = self.register(&mut log, name, interest, cursor);
         // A daemon that is killed before anything is finished has to know where it began.
-        log.store_cursor(reader.key);
+        log.readers.store_cursor(reader.key);
         drop(log);
         self.shared.news.notify_one();
         reader
@@ -180,14 +183,15 @@ impl Journal {
 
     fn register(&self, log: &mut Log, name: HookId, interest: Interest, cursor: Cursor) -> Reader {
         let (wake, interest, books) = (Arc::new(Notify::new()), Arc::new(interest), Arc::new(Books::default()));
-        let key = log.register(name, Arc::clone(&interest), Arc::clone(&wake), Arc::clone(&books), cursor.clone());
+        let key =
+            log.readers.register(name, Arc::clone(&interest), Arc::clone(&wake), Arc::clone(&books), cursor.clone());
         let position = cursor.watermark;
         Reader { journal: self.clone(), key, interest, wake, position, books, start: cursor }
     }
 
     /// Forgets how far a reader was: it will not come back.
     pub fn forget(&self, name: &HookId) {
-        self.log().forget(name);
+        self.log().readers.forget(name);
         self.shared.news.notify_one();
     }
 
@@ -250,12 +254,20 @@ impl Journal {
 
     /// Says that what an earlier run left in Redis was not read yet, and why.
     pub fn is_unread(&self, why: String) {
-        self.shared.health.send_replace(Health::Unread(why));
+        self.becomes(Health::Unread(why));
     }
 
     /// Says that it was read.
     pub fn is_read(&self) {
-        self.shared.health.send_replace(Health::Good);
+        self.becomes(Health::Good);
+    }
+
+    fn becomes(&self, now: Health) {
+        self.shared.health.send_if_modified(|health| {
+            let changes = *health != now;
+            *health = now;
+            changes
+        });
     }
 
     /// What became of an event around this number that neither memory nor the stream has any more: there were too many, and
@@ -274,13 +286,13 @@ impl Journal {
     /// The books of all readers.
     #[must_use]
     pub fn books(&self) -> Vec<(HookId, Arc<Books>)> {
-        self.log().books()
+        self.log().readers.books()
     }
 
     /// The books of a reader.
     #[must_use]
     pub fn books_of(&self, name: &HookId) -> Option<Arc<Books>> {
-        self.log().books_of(name)
+        self.log().readers.books_of(name)
     }
 
     /// How many entries the stream has.
@@ -329,7 +341,7 @@ impl Journal {
             let wakes = {
                 let mut log = self.log();
                 events.into_iter().for_each(|event| log.restore(event));
-                log.take_wakes()
+                log.readers.take_wakes()
             };
             wakes.into_iter().for_each(|wake| wake.notify_one());
         }

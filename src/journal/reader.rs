@@ -11,7 +11,7 @@ use crate::journal::Journal;
 use crate::journal::Unreadable;
 use crate::journal::cursor::Cursor;
 use crate::journal::log::Page;
-use crate::journal::log::ReaderKey;
+use crate::journal::readers::ReaderKey;
 use crate::journal::stream;
 
 /// What a reader found.
