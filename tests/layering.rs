@@ -140,6 +140,7 @@ const ROOMS: &[Room] = &[
     // looks names up
     room("delivery::guard", &[], &["std::net", "tokio"]),
     room("delivery::names", &[], &["std::net", "tokio"]),
+    room("delivery::stopwatch", &[], &["tokio"]),
     // one deadline over several tries
     room("delivery::sender", &["clock", "config"], &["reqwest", "std::fs", "tokio", "tracing"]),
     room(

@@ -30,6 +30,7 @@ use crate::delivery::retry::left_after;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
+use crate::delivery::stopwatch::Stopwatch;
 use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::hook::Hook;
@@ -73,8 +74,8 @@ pub(super) struct Deliverer {
     /// Told to try at once, although the receiver is known to fail.
     probe: Arc<Notify>,
     last_timestamp: u64,
-    /// Time zero of the lanes' clock.
-    started: Instant,
+    /// The lanes' clock.
+    stopwatch: Stopwatch,
     /// Whether the last attempt failed: an episode is logged once.
     episodes: Episodes,
     /// Of those that failed most often of all since a callback was delivered: how often, and when no retry of it will be left
@@ -103,7 +104,7 @@ impl Deliverer {
             shared,
             probe,
             last_timestamp: 0,
-            started: Instant::now(),
+            stopwatch: Stopwatch::start(),
             overflowed: 0,
         }
     }
@@ -128,9 +129,9 @@ impl Deliverer {
                 }
                 () = self.ledger.more(), if self.ledger.read_again_at().is_none() => {}
                 () = self.probe.notified() => self.probe_now(),
-                () = tokio::time::sleep_until(wake_at.unwrap_or(self.started)), if wake_at.is_some() => {}
+                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
             }
-            self.lanes.wake(self.now());
+            self.lanes.wake(self.stopwatch.now());
         };
         if let Verdict::GiveUp(why) = verdict {
             self.shared.registry.give_up(&self.hook.id, why);
@@ -146,22 +147,13 @@ impl Deliverer {
         debug!(hook.id = %self.hook.id, unfinished = self.ledger.unfinished(), "No more is delivered to this hook");
     }
 
-    /// The lanes' clock: ms since this deliverer started.
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn at(&self, lanes_time: u64) -> Instant {
-        self.started + Duration::from_millis(lanes_time)
-    }
-
     /// When something is due that nobody will tell of.
     fn next_wake(&mut self) -> Option<Instant> {
         let due = match &self.suspended {
             Some(suspended) => self.attempts.is_empty().then_some(suspended.probe_at),
             None => self.lanes.next_due(),
         };
-        let due = due.filter(|_| self.ledger.unfinished() > 0).map(|due| self.at(due));
+        let due = due.filter(|_| self.ledger.unfinished() > 0).map(|due| self.stopwatch.at(due));
         [due, self.ledger.report_due(), self.ledger.read_again_at()].into_iter().flatten().min()
     }
 
@@ -206,7 +198,7 @@ impl Deliverer {
     fn start_attempts(&mut self) {
         if let Some(suspended) = &self.suspended {
             if self.attempts.is_empty()
-                && suspended.probe_at <= self.now()
+                && suspended.probe_at <= self.stopwatch.now()
                 && let Some(job) = self.lanes.probe()
             {
                 self.start(job);
@@ -266,7 +258,7 @@ impl Deliverer {
                 Verdict::GoOn
             }
             None => {
-                let due = self.after(REDIS_WAIT);
+                let due = self.stopwatch.after(REDIS_WAIT);
                 self.lanes.retry_at(lane, due);
                 if let Some(suspended) = &mut self.suspended {
                     suspended.probe_at = due;
@@ -285,7 +277,7 @@ impl Deliverer {
         };
         let due = self.suspended.as_ref().map_or_else(|| self.lanes.next_due(), |suspended| Some(suspended.probe_at));
         let due = due.filter(|_| self.ledger.unfinished() > 0);
-        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
+        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.stopwatch.now()));
         let (in_flight, oldest) = (self.attempts.len(), self.ledger.oldest());
         let exhausted = self.exhausted.filter(|_| standing == Standing::Failing);
         let suspended_since = self.suspended.as_ref().map(|suspended| suspended.since_ms);
@@ -298,11 +290,6 @@ impl Deliverer {
             calls.oldest = oldest;
             calls.next_try_ms = next_try_ms;
         });
-    }
-
-    /// A time of the lanes' clock, from now.
-    fn after(&self, wait: Duration) -> u64 {
-        self.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn receiver_works(&mut self) {
@@ -326,10 +313,10 @@ impl Deliverer {
             .map(|wait| wait.max(asked));
         debug!(hook.id = %self.hook.id, answer = %answered, failures, ?wait, "A callback failed");
         if let Some(wait) = wait {
-            if self.episodes.failed(self.started.elapsed()) {
+            if self.episodes.failed(self.stopwatch.elapsed()) {
                 warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, "Callbacks to this hook fail; they will be tried again");
             }
-            let due = self.after(wait);
+            let due = self.stopwatch.after(wait);
             self.lanes.retry_at(lane, due);
             self.foresee(lane, failures, wait);
             return Verdict::GoOn;
@@ -368,7 +355,7 @@ impl Deliverer {
             self.ledger.finish(&numbers, End::HookGone, 0);
             return;
         }
-        match self.parked_bound.happens(self.started.elapsed()) {
+        match self.parked_bound.happens(self.stopwatch.elapsed()) {
             May::Say => {
                 let unsaid = Some(self.parked_bound.take_unsaid()).filter(|unsaid| *unsaid > 0);
                 warn!(hook.id = %self.hook.id, host = self.hook.host(), answer = %answered, events = events.len(), unsaid, "The receiver works but refuses this callback; it is parked");
@@ -389,7 +376,7 @@ impl Deliverer {
         let config = self.shared.config.get();
         let settings = &config.hooks;
         let wait = spread(settings.permanent_interval_reset, fastrand::f64());
-        let probe_at = self.after(wait.max(answered.retry_after.unwrap_or_default()));
+        let probe_at = self.stopwatch.after(wait.max(answered.retry_after.unwrap_or_default()));
         self.lanes.retry_at(lane, probe_at);
         let Some(suspended) = &mut self.suspended else { return Verdict::GoOn };
         suspended.probe_at = probe_at;
@@ -415,6 +402,6 @@ impl Deliverer {
     /// Tells the journal how far this hook is.
     fn report(&mut self) {
         let suspended_since = self.suspended.as_ref().map(|suspended| suspended.since_ms);
-        self.ledger.report(self.lanes.tried(self.now()), suspended_since);
+        self.ledger.report(self.lanes.tried(self.stopwatch.now()), suspended_since);
     }
 }

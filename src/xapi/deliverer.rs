@@ -29,6 +29,7 @@ use crate::delivery::retry::Answer;
 use crate::delivery::retry::spread;
 use crate::delivery::retry::wait_after;
 use crate::delivery::sender::Answered;
+use crate::delivery::stopwatch::Stopwatch;
 use crate::delivery::tally::tally;
 use crate::event::Event;
 use crate::event::HookId;
@@ -60,8 +61,8 @@ pub(super) struct Deliverer {
     tried: Vec<Tried>,
     outlets: HashMap<Arc<Lrs>, Outlet>,
     attempts: Attempts<(Arc<Lrs>, LaneKey)>,
-    /// Time zero of the lanes' clock.
-    started: Instant,
+    /// The lanes' clock.
+    stopwatch: Stopwatch,
     sweep_at: Instant,
     /// How often parked statements are spoken of.
     parked_bound: Bound,
@@ -79,7 +80,7 @@ impl Deliverer {
             is_mapped,
             outlets: HashMap::new(),
             attempts: Attempts::default(),
-            started: Instant::now(),
+            stopwatch: Stopwatch::start(),
             parked_bound: episode::of_a_receiver(),
         }
     }
@@ -102,7 +103,7 @@ impl Deliverer {
                 () = self.ledger.more(), if self.ledger.read_again_at().is_none() => {}
                 () = tokio::time::sleep_until(wake_at) => {}
             }
-            let now = self.now();
+            let now = self.stopwatch.now();
             self.outlets.values_mut().for_each(|outlet| outlet.lanes.wake(now));
         }
         while let Some(((lrs, lane), attempted)) = self.attempts.next().await {
@@ -121,7 +122,7 @@ impl Deliverer {
         };
         let standing = self.outlets.values().map(standing).max().unwrap_or_default();
         let due = self.outlets.values_mut().filter_map(Outlet::due).min();
-        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.now()));
+        let next_try_ms = due.map(|due| clock::unix_ms() + due.saturating_sub(self.stopwatch.now()));
         let (in_flight, oldest) = (self.attempts.len(), self.ledger.oldest());
         self.ledger.books().note(|calls| {
             calls.standing = standing;
@@ -131,20 +132,10 @@ impl Deliverer {
         });
     }
 
-    /// The lanes' clock: ms since this began.
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// A time of the lanes' clock, from now.
-    fn after(&self, wait: Duration) -> u64 {
-        self.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
-    }
-
     /// When something is due that nobody will tell of.
     fn next_wake(&mut self) -> Instant {
         let due = self.outlets.values_mut().filter_map(Outlet::due).min();
-        let due = due.map(|due| self.started + Duration::from_millis(due));
+        let due = due.map(|due| self.stopwatch.at(due));
         // What is due may have to wait for the oldest.
         let due = due.map(|due| if self.is_crowded() { due.max(Instant::now() + CROWDED_WAIT) } else { due });
         [due, self.ledger.report_due(), self.ledger.read_again_at()]
@@ -197,7 +188,7 @@ impl Deliverer {
     }
 
     fn start_attempts(&mut self) {
-        let (now, most) = (self.now(), self.shared.config.get().hooks.concurrency);
+        let (now, most) = (self.stopwatch.now(), self.shared.config.get().hooks.concurrency);
         let mut jobs = Vec::new();
         if !self.is_crowded() {
             for outlet in self.outlets.values_mut() {
@@ -230,7 +221,6 @@ impl Deliverer {
     }
 
     fn attempt_ended(&mut self, lrs: &Arc<Lrs>, lane: &LaneKey, attempted: Attempted) {
-        let retry_redis_at = self.after(REDIS_WAIT);
         if let Some(answered) = &attempted.answered {
             let delivered = matches!(answered.answer, Answer::Status(200..=299));
             tally(self.ledger.books(), answered, delivered, &attempted.events);
@@ -259,7 +249,7 @@ impl Deliverer {
                 let events = outlet.lanes.finished(lane);
                 self.ledger.lose(&events);
             }
-            None => outlet.lanes.retry_at(lane, retry_redis_at),
+            None => outlet.lanes.retry_at(lane, self.stopwatch.after(REDIS_WAIT)),
         }
     }
 
@@ -275,7 +265,7 @@ impl Deliverer {
         let answer = answered.answer;
         let asked = answered.retry_after.unwrap_or_default();
         let probe = spread(self.shared.config.get().hooks.permanent_interval_reset, fastrand::f64()).max(asked);
-        let probe_at = self.after(probe);
+        let probe_at = self.stopwatch.after(probe);
         let Some(outlet) = self.outlets.get_mut(lrs) else { return };
         let failures = outlet.lanes.failed(lane);
         debug!(host = lrs.host(), %answered, failures, "Statements were not taken");
@@ -285,13 +275,11 @@ impl Deliverer {
         } else if let Some(wait) =
             wait_after(&self.shared.config.get().hooks.retry_intervals, failures, fastrand::f64())
         {
-            if outlet.episodes.failed(self.started.elapsed()) {
+            if outlet.episodes.failed(self.stopwatch.elapsed()) {
                 warn!(host = lrs.host(), %answered, "This Learning Record Store does not take statements; they will be sent again");
             }
-            let due = self.after(wait.max(asked));
-            if let Some(outlet) = self.outlets.get_mut(lrs) {
-                outlet.lanes.retry_at(lane, due);
-            }
+            let due = self.stopwatch.after(wait.max(asked));
+            outlet.lanes.retry_at(lane, due);
         } else if outlet.lanes.others_delivered(lane) {
             self.park(lrs, lane, answer, events, lost);
         } else {
@@ -307,7 +295,7 @@ impl Deliverer {
         let numbers = outlet.lanes.finished(lane);
         for event in events {
             let meeting = event.mapped.external_meeting.as_ref().map(ToString::to_string);
-            match self.parked_bound.happens(self.started.elapsed()) {
+            match self.parked_bound.happens(self.stopwatch.elapsed()) {
                 May::Say => {
                     let unsaid = Some(self.parked_bound.take_unsaid()).filter(|unsaid| *unsaid > 0);
                     warn!(host = lrs.host(), %answer, event = event.number, id = %event.mapped.id, meeting, unsaid, "The Learning Record Store refuses the statement of this event; it is parked");
@@ -324,7 +312,7 @@ impl Deliverer {
 
     /// Tells the journal how far this is.
     fn report(&mut self) {
-        let now = self.now();
+        let now = self.stopwatch.now();
         let tried = self.outlets.values().flat_map(|outlet| outlet.lanes.tried(now));
         self.ledger.report(tried, None);
     }
