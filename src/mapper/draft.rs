@@ -63,6 +63,17 @@ pub(super) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| value.get(key))
 }
 
+/// COMPAT: a value that JavaScript takes for something: neither `null`, `false` nor zero, and no empty text.
+pub(super) fn truthy(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| match value {
+        Value::Null => false,
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(_) | Value::Object(_) => true,
+    })
+}
+
 /// A value that is a text and not empty.
 pub(super) fn text(value: Option<&Value>) -> Option<&str> {
     value?.as_str().filter(|text| !text.is_empty())
@@ -240,12 +251,13 @@ impl Attributes {
             .set_if("external-meeting-id", external.map(ExternalMeetingId::as_str))
     }
 
-    /// `internal-user-id`, and `external-user-id` if it is known.
+    /// `internal-user-id` and `external-user-id` of a user since BigBlueButton 2.0.
+    ///
+    /// COMPAT: of a user who is not known, as one who dialled in, the external id is empty, not missing.
     pub(super) fn of_user(meeting: &InternalMeetingId, user: Option<&Value>, state: &State) -> Self {
         let known = text(user).and_then(|user| state.user(meeting.as_str(), user));
-        Self::new()
-            .put("internal-user-id", user)
-            .set_if("external-user-id", known.and_then(|known| known.external_id.as_deref()))
+        let external = known.and_then(|known| known.external_id.as_deref()).unwrap_or_default();
+        Self::new().put("internal-user-id", user).set_if("external-user-id", user.map(|_| external))
     }
 
     /// A value of the message, as it stands there.

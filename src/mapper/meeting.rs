@@ -46,6 +46,7 @@ pub(super) fn created(message: &Message<'_>, state: &mut State) -> Option<Vec<Dr
 
 /// A meeting ended.
 pub(super) fn ended(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
+    message.core()?;
     Some(end(message.meeting()?, state))
 }
 

@@ -74,7 +74,7 @@ static TABLE: &[Entry] = &[
     entry("PresenterAssignedEvtMsg", &["user-presenter-assigned"], user::presenter_assigned),
     entry("PresenterUnassignedEvtMsg", &["user-presenter-unassigned"], user::presenter_unassigned),
     entry("UserEmojiChangedEvtMsg", &["user-emoji-changed", "user-raise-hand-changed"], user::emoji_changed),
-    entry("UserReactionEmojiChangedEvtMsg", &["user-emoji-changed"], user::reaction_changed),
+    entry("UserReactionEmojiChangedEvtMsg", &["user-emoji-changed", "user-raise-hand-changed"], user::emoji_changed),
     entry("UserRaiseHandChangedEvtMsg", &["user-raise-hand-changed"], user::hand_changed),
 
     entry("GroupChatMessageBroadcastEvtMsg", &["chat-group-message-sent"], content::chat),

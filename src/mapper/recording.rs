@@ -10,6 +10,7 @@ use crate::mapper::draft::Message;
 use crate::mapper::draft::at;
 use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
+use crate::mapper::draft::truthy;
 use crate::state::State;
 
 /// A step of the pipeline began or ended.
@@ -20,7 +21,7 @@ pub(super) fn stage(message: &Message<'_>, state: &mut State) -> Option<Vec<Draf
 /// The recording was archived, or there was nothing to record.
 pub(super) fn archive_ended(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     step(message, state, |payload, attributes| {
-        let or = |key, other: Value| payload.get(key).filter(|value| !value.is_null()).cloned().unwrap_or(other);
+        let or = |key, other: Value| truthy(payload.get(key)).cloned().unwrap_or(other);
         let attributes = result(payload, attributes)
             .set("recorded", or("recorded", false.into()))
             .set("duration", or("duration", 0.into()));
@@ -63,7 +64,7 @@ fn result(payload: &Value, attributes: Attributes) -> Attributes {
 }
 
 fn workflow(payload: &Value, attributes: Attributes) -> Attributes {
-    attributes.put("workflow", payload.get("workflow").filter(|workflow| workflow.as_str() != Some("")))
+    attributes.put("workflow", truthy(payload.get("workflow")))
 }
 
 /// What all messages of the recording scripts share; `more` adds the rest.

@@ -8,6 +8,7 @@ use crate::mapper::draft::Draft;
 use crate::mapper::draft::Message;
 use crate::mapper::draft::meeting_attributes;
 use crate::mapper::draft::text;
+use crate::mapper::draft::truthy;
 use crate::mapper::draft::user_id;
 use crate::state::State;
 use crate::state::is_true;
@@ -22,10 +23,10 @@ fn about(id: &'static str, meeting: InternalMeetingId, user: Attributes, state: 
 pub(super) fn joined(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let meeting = message.meeting()?;
-    let id = user_id(body.get("intId"))?;
+    let id = user_id(message.user("intId"))?;
     let user = Attributes::new()
-        .put("internal-user-id", body.get("intId"))
-        .put("external-user-id", body.get("extId"))
+        .put("internal-user-id", message.user("intId"))
+        .set("external-user-id", truthy(body.get("extId")).cloned().unwrap_or_else(|| "".into()))
         .put("name", body.get("name"))
         .put("role", body.get("role"))
         .put("presenter", body.get("presenter"))
@@ -34,7 +35,7 @@ pub(super) fn joined(message: &Message<'_>, state: &mut State) -> Option<Vec<Dra
         .put("referer", body.get("referer"))
         .put("session-token", body.get("sessionToken"))
         .put("userdata", body.get("userdata").or_else(|| body.get("userCustomData")))
-        .put("guest", body.get("guest"))
+        .set("guest", is_true(body.get("guest")))
         .into_map();
     let external = text(body.get("extId")).map(str::to_owned);
     state.user_joined(&meeting, &id, external, user.clone(), message.now_ms);
@@ -47,7 +48,7 @@ pub(super) fn left(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft
     let meeting = message.meeting()?;
     let id = user_id(message.user("intId"))?;
     let guest = state.user(meeting.as_str(), id.as_str()).and_then(|user| user.attributes.get("guest"));
-    let user = Attributes::of_user(&meeting, message.user("intId"), state).put("guest", guest);
+    let user = Attributes::of_user(&meeting, message.user("intId"), state).set("guest", is_true(guest));
     let left = about("user-left", meeting.clone(), user, state);
     state.user_left(&meeting, &id);
     Some(vec![left])
@@ -85,7 +86,8 @@ pub(super) fn voice_muted(message: &Message<'_>, state: &mut State) -> Option<Ve
         Some(false) => "user-audio-unmuted",
         None => "user-audio-unhandled",
     };
-    let user = Attributes::of_user(&meeting, message.user("intId"), state).put("muted", body.get("muted"));
+    let muted = body.get("muted").filter(|muted| muted.is_boolean());
+    let user = Attributes::of_user(&meeting, message.user("intId"), state).put("muted", muted);
     Some(vec![about(id, meeting, user, state)])
 }
 
@@ -117,13 +119,16 @@ fn presenter(message: &Message<'_>, id_key: &str, presents: bool, state: &mut St
     Some(vec![about(message.ids[0], meeting, user, state)])
 }
 
-/// A user set an emoji as status. Before BigBlueButton 2.7 the emoji `raiseHand` raised the hand and any other lowered it:
-/// then the hand's own event follows.
+/// A user set an emoji as status, or reacted with one. Before BigBlueButton 2.7 the emoji `raiseHand` raised the hand and any
+/// other lowered it: then the hand's own event follows.
 pub(super) fn emoji_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
-    let mut drafts = emoji(message, body.get("emoji"), state)?;
     let (meeting, id) = (message.meeting()?, user_id(message.user("userId")));
-    let raises = text(body.get("emoji")) == Some("raiseHand");
+    let emoji = truthy(body.get("emoji")).or_else(|| truthy(body.get("reactionEmoji")));
+    let emoji = emoji.cloned().unwrap_or_else(|| "none".into());
+    let raises = emoji == "raiseHand";
+    let user = Attributes::of_user(&meeting, message.user("userId"), state).set("emoji", emoji);
+    let mut drafts = vec![about("user-emoji-changed", meeting.clone(), user, state)];
     let known = id.as_ref().and_then(|id| state.user(meeting.as_str(), id.as_str()));
     let lowers = !raises && known.is_some_and(|user| user.hand_raised_by_emoji);
     if raises || lowers {
@@ -140,17 +145,6 @@ pub(super) fn emoji_changed(message: &Message<'_>, state: &mut State) -> Option<
         drafts.push(about("user-raise-hand-changed", meeting, user, state));
     }
     Some(drafts)
-}
-
-/// A user reacted with an emoji.
-pub(super) fn reaction_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
-    emoji(message, message.core()?.get("reactionEmoji"), state)
-}
-
-fn emoji(message: &Message<'_>, emoji: Option<&Value>, state: &State) -> Option<Vec<Draft>> {
-    let meeting = message.meeting()?;
-    let user = Attributes::of_user(&meeting, message.user("userId"), state).put("emoji", emoji);
-    Some(vec![about("user-emoji-changed", meeting, user, state)])
 }
 
 /// A user raised or lowered their hand.

@@ -47,7 +47,7 @@ async fn every_hook_gets_the_events_recorded() {
 
 #[tokio::test]
 async fn every_hook_gets_what_odd_messages_mean() {
-    agree(include_str!("../corpus/odd-events.jsonl"), 13).await;
+    agree(include_str!("../corpus/odd-events.jsonl"), 20).await;
 }
 
 /// Plays a corpus of at least so many scenarios.
