@@ -67,6 +67,7 @@ const ROOMS: &[Room] = &[
     room("delivery::retry", &["config"], &[]),
     room("api::xml", &["hook"], &[]),
     room("xapi::credentials", &["config"], &[]),
+    room("xapi::history", &[], &[]),
     room("xapi::known", &["event"], &[]),
     room("xapi::outlet", &["delivery", "journal"], &[]),
     room("xapi::records", &["event", "store"], &[]),

@@ -87,7 +87,7 @@ fn goes_out(event: &Event, known: &mut Known) {
     assert!(signature::check(received, SECRET).is_ok(), "a callback is genuine");
 
     let Some(happening) = Happening::of(event) else { return };
-    let news = known.learn(&happening, SITE.namespace, &TimeZone::UTC);
+    let news = known.learn(&happening, 0, SITE.namespace, &TimeZone::UTC);
     let Some(meeting) = known.meetings.get(&happening.meeting) else { return };
     let _ = news.and_then(|news| records::of_news(&news, &happening.meeting, meeting, &SITE));
     let _ = statement::of(&happening, meeting, &SITE).map(|statement| statement.to_string());

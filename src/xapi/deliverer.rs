@@ -153,8 +153,9 @@ impl Deliverer {
     async fn take_in(&mut self) {
         while let Some(taken) = self.ledger.take().await {
             let mut unsent = Vec::new();
+            let needed_from = self.ledger.oldest().unwrap_or_default();
             for event in &taken.events {
-                let said = self.learner.learn(event).await;
+                let said = self.learner.learn(event, needed_from).await;
                 if self.ledger.was_finished(event.number) {
                     continue;
                 }

@@ -1,7 +1,8 @@
 //! What statements need to know of meetings, their users and polls, beside the event itself. Pure.
 //!
-//! It only ever grows with a meeting: an event adds what later ones need, and nothing that is known changes what an earlier
-//! event's statement says. So a statement can be built when it is sent, however late, and built again after a restart.
+//! An event adds what later ones need, and changes nothing that an earlier event's statement says: of users and polls there is
+//! a [`History`]. So a statement can be built when it is sent, however late. After a restart only the latest is known of what
+//! the journal has not.
 
 use std::collections::HashMap;
 
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use crate::event::Event;
 use crate::event::InternalMeetingId;
+use crate::xapi::history::History;
 
 /// The name of somebody whom nobody names.
 pub const NOBODY: &str = "<unknown>";
@@ -19,6 +21,8 @@ pub const NOBODY: &str = "<unknown>";
 /// An event as the statements' makers read it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Happening {
+    /// The event's number.
+    pub number: u64,
     /// Its id, such as `user-joined`.
     pub id: String,
     /// The meeting it happened in.
@@ -36,6 +40,7 @@ impl Happening {
         let mut json: Value = serde_json::from_str(&mapped.json).ok()?;
         let at_ms = json.pointer("/data/event/ts").and_then(whole);
         Some(Self {
+            number: event.number,
             id: mapped.id.to_string(),
             meeting: mapped.meeting.clone()?,
             at_ms: at_ms.or_else(|| event.accepted_ms.try_into().ok())?,
@@ -98,9 +103,9 @@ pub struct Meeting {
     /// The LRS that it brings, encrypted.
     pub payload: Option<String>,
     /// Users by their internal id.
-    pub users: HashMap<String, User>,
+    pub users: HashMap<String, History<User>>,
     /// Polls by id.
-    pub polls: HashMap<String, Poll>,
+    pub polls: HashMap<String, History<Poll>>,
 }
 
 /// A user who joined.
@@ -163,8 +168,8 @@ impl Meeting {
         })
     }
 
-    /// Takes note of what happened in it.
-    fn learn(&mut self, happening: &Happening) -> Option<News> {
+    /// Takes note of what happened in it. No statement of an event before `needed_from` will be made.
+    fn learn(&mut self, happening: &Happening, needed_from: u64) -> Option<News> {
         match happening.id.as_str() {
             "user-joined" => {
                 let id = happening.text("/user/internal-user-id")?.to_owned();
@@ -172,7 +177,7 @@ impl Meeting {
                     external_id: happening.text("/user/external-user-id").map(str::to_owned),
                     name: happening.text("/user/name").unwrap_or(NOBODY).to_owned(),
                 };
-                (self.users.insert(id.clone(), user.clone()) != Some(user)).then_some(News::User(id))
+                learn(&mut self.users, &id, happening.number, user, needed_from).then_some(News::User(id))
             }
             "poll-started" => {
                 let id = happening.text("/poll/id")?.to_owned();
@@ -181,19 +186,38 @@ impl Meeting {
                     question: happening.get("/poll/question").and_then(Value::as_str).map(str::to_owned),
                     choices: choices.iter().filter_map(choice).collect(),
                 };
-                (self.polls.insert(id.clone(), poll.clone()) != Some(poll)).then_some(News::Poll(id))
+                learn(&mut self.polls, &id, happening.number, poll, needed_from).then_some(News::Poll(id))
             }
             _ => None,
         }
     }
 
-    /// Whom an event names as its user, if they joined: by the internal id, else by the application's.
+    /// Whom an event names as its user, if they joined.
     #[must_use]
     pub fn user(&self, happening: &Happening) -> Option<&User> {
-        let joined = happening.text("/user/internal-user-id").and_then(|id| self.users.get(id));
-        let external = happening.text("/user/external-user-id");
-        joined.or_else(|| external.and_then(|id| self.users.values().find(|u| u.external_id.as_deref() == Some(id))))
+        self.users.get(happening.text("/user/internal-user-id")?)?.at(happening.number)
     }
+
+    /// The poll that an event is about, if it was started.
+    #[must_use]
+    pub fn poll(&self, happening: &Happening) -> Option<&Poll> {
+        self.polls.get(happening.text("/poll/id")?)?.at(happening.number)
+    }
+}
+
+/// Takes note of what an event says of the thing with this id; gives whether it is new.
+fn learn<T: PartialEq>(
+    known: &mut HashMap<String, History<T>>,
+    id: &str,
+    number: u64,
+    said: T,
+    needed_from: u64,
+) -> bool {
+    if let Some(known) = known.get_mut(id) {
+        return known.learn(number, said, needed_from);
+    }
+    known.insert(id.to_owned(), History::new(number, said));
+    true
 }
 
 fn choice(answer: &Value) -> Option<(String, Option<String>)> {
@@ -213,10 +237,11 @@ pub struct Known {
 }
 
 impl Known {
-    /// Takes note of what happened; gives what that added. `zone` is the server's time zone.
-    pub fn learn(&mut self, happening: &Happening, namespace: Uuid, zone: &TimeZone) -> Option<News> {
+    /// Takes note of what happened; gives what that added. No statement of an event before `needed_from` will be made. `zone` is
+    /// the server's time zone.
+    pub fn learn(&mut self, happening: &Happening, needed_from: u64, namespace: Uuid, zone: &TimeZone) -> Option<News> {
         if happening.id != "meeting-created" {
-            return self.meetings.get_mut(&happening.meeting)?.learn(happening);
+            return self.meetings.get_mut(&happening.meeting)?.learn(happening, needed_from);
         }
         let mut meeting = Meeting::created(happening, namespace, zone)?;
         if let Some(known) = self.meetings.remove(&happening.meeting) {
@@ -287,8 +312,9 @@ mod tests {
     #[test]
     fn learns_users_and_polls_of_meetings_it_knows() {
         let mut known = Known::default();
-        let mut learn =
-            |id: &str, attributes: &str| known.learn(&happening(id, attributes), Uuid::NAMESPACE_DNS, &TimeZone::UTC);
+        let mut learn = |id: &str, attributes: &str| {
+            known.learn(&happening(id, attributes), 0, Uuid::NAMESPACE_DNS, &TimeZone::UTC)
+        };
         let ada = r#"{"user":{"internal-user-id":"w_1","external-user-id":"ada","name":"Ada"}}"#;
         assert_eq!(learn("user-joined", ada), None, "of a meeting that nobody knows");
         let meeting = r#"{"meeting":{"external-meeting-id":"m"}}"#;
@@ -299,11 +325,13 @@ mod tests {
         assert_eq!(learn("poll-started", poll), Some(News::Poll("p".to_owned())));
         assert_eq!(learn("meeting-created", meeting), Some(News::Meeting));
         let meeting = &known.meetings["int"];
-        assert_eq!(meeting.polls["p"].choices, [("0".to_owned(), Some("Yes".to_owned())), ("x".to_owned(), None)]);
+        assert_eq!(
+            meeting.polls["p"].latest().choices,
+            [("0".to_owned(), Some("Yes".to_owned())), ("x".to_owned(), None)]
+        );
         let named = |user: &str| meeting.user(&happening("user-left", user)).map(|user| user.name.as_str());
         assert_eq!(named(r#"{"user":{"internal-user-id":"w_1"}}"#), Some("Ada"));
-        assert_eq!(named(r#"{"user":{"internal-user-id":"w_2","external-user-id":"ada"}}"#), Some("Ada"));
-        assert_eq!(named(r#"{"user":{"internal-user-id":"w_2","external-user-id":"bob"}}"#), None);
+        assert_eq!(named(r#"{"user":{"internal-user-id":"w_2","external-user-id":"ada"}}"#), None, "a join not seen");
         assert_eq!(named("{}"), None);
     }
 }

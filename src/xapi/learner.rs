@@ -37,24 +37,24 @@ impl Learner {
         Self { shared, destinations: HashMap::new() }
     }
 
-    /// Takes note of an event. Once more is as good as once.
-    pub(super) async fn learn(&mut self, event: &Event) -> Said {
+    /// Takes note of an event. Once more is as good as once. No statement of an event before `needed_from` will be made.
+    pub(super) async fn learn(&mut self, event: &Event, needed_from: u64) -> Said {
         let Some(happening) = Happening::of(event) else { return Said::Nothing };
         let created = happening.id == "meeting-created";
         if created {
             self.destinations.remove(&happening.meeting);
         }
-        if !self.note(&happening) {
+        if !self.note(&happening, needed_from) {
             return Said::Nothing;
         }
         self.destination(&happening.meeting, created).await.map_or(Said::Nowhere, Said::To)
     }
 
     /// Takes note of what happened; gives whether there is something to say of it.
-    fn note(&self, happening: &Happening) -> bool {
+    fn note(&self, happening: &Happening, needed_from: u64) -> bool {
         let shared = &self.shared;
         let mut known = shared.known();
-        let news = known.learn(happening, shared.site.namespace, &shared.zone);
+        let news = known.learn(happening, needed_from, shared.site.namespace, &shared.zone);
         let Some(meeting) = known.meetings.get(&happening.meeting) else { return false };
         let record = news.and_then(|news| records::of_news(&news, &happening.meeting, meeting, &shared.site));
         if let Some(record) = record {

@@ -1,12 +1,14 @@
 //! The xAPI output: statements about what happens in meetings, to a Learning Record Store (LRS).
 //!
 //! It is one reader of the journal with a cursor of its own. [`deliverer`] is the loop, with an [`outlet`] for each LRS: the
-//! server's own, and those that meetings bring. [`learner`] takes note of what happens. What is said is pure: [`known`] (what statements need to know), [`statement`]
-//! (the statement of an event), [`credentials`] (where it goes), [`records`] (how all that is kept in Redis).
+//! server's own, and those that meetings bring. [`learner`] takes note of what happens. What is said is pure: [`known`] (what statements need to
+//! know, of some with its [`history`]), [`statement`] (the statement of an event), [`credentials`] (where it goes), [`records`]
+//! (how all that is kept in Redis).
 
 mod attempt;
 pub mod credentials;
 mod deliverer;
+pub mod history;
 pub mod known;
 mod learner;
 mod outlet;

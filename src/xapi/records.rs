@@ -10,6 +10,7 @@ use crate::event::InternalMeetingId;
 use crate::store::records::Fields;
 use crate::store::records::Record;
 use crate::store::records::Shelf;
+use crate::xapi::history::History;
 use crate::xapi::known::Known;
 use crate::xapi::known::Meeting;
 use crate::xapi::known::NOBODY;
@@ -24,16 +25,16 @@ use crate::xapi::statement::within;
 pub fn of_news(news: &News, id: &InternalMeetingId, meeting: &Meeting, site: &Site) -> Option<Record> {
     match news {
         News::Meeting => Some(of_meeting(id, meeting, site)),
-        News::User(user) => Some(of_user(id, user, meeting.users.get(user)?, site)),
-        News::Poll(poll) => Some(of_poll(id, poll, meeting.polls.get(poll)?, site)),
+        News::User(user) => Some(of_user(id, user, meeting.users.get(user)?.latest(), site)),
+        News::Poll(poll) => Some(of_poll(id, poll, meeting.polls.get(poll)?.latest(), site)),
     }
 }
 
 /// All records of a meeting.
 #[must_use]
 pub fn of_all(id: &InternalMeetingId, meeting: &Meeting, site: &Site) -> Vec<Record> {
-    let users = meeting.users.iter().map(|(user, known)| of_user(id, user, known, site));
-    let polls = meeting.polls.iter().map(|(poll, known)| of_poll(id, poll, known, site));
+    let users = meeting.users.iter().map(|(user, known)| of_user(id, user, known.latest(), site));
+    let polls = meeting.polls.iter().map(|(poll, known)| of_poll(id, poll, known.latest(), site));
     std::iter::once(of_meeting(id, meeting, site)).chain(users).chain(polls).collect()
 }
 
@@ -109,10 +110,15 @@ fn read_meeting(known: &mut Known, fields: &Fields) -> Option<()> {
     Some(())
 }
 
+/// As known before all events of this run.
+fn since_ever<T: PartialEq>(known: T) -> History<T> {
+    History::new(0, known)
+}
+
 fn read_user(known: &mut Known, fields: &Fields) -> Option<()> {
     let meeting = known.meetings.get_mut(fields.get("internal_meeting_id")?.as_str())?;
     let user = User { external_id: fields.get("external_user_id").cloned(), name: fields.get("name")?.clone() };
-    meeting.users.insert(fields.get("internal_user_id")?.clone(), user);
+    meeting.users.insert(fields.get("internal_user_id")?.clone(), since_ever(user));
     Some(())
 }
 
@@ -125,7 +131,7 @@ fn read_poll(known: &mut Known, fields: &Fields) -> Option<()> {
     };
     let poll =
         Poll { question: fields.get("question").cloned(), choices: choices.iter().map(choice).collect::<Option<_>>()? };
-    meeting.polls.insert(fields.get("poll_id")?.clone(), poll);
+    meeting.polls.insert(fields.get("poll_id")?.clone(), since_ever(poll));
     Some(())
 }
 
@@ -150,8 +156,8 @@ mod tests {
             enabled: true,
             actor: "LMS".to_owned(),
             payload: Some("U2Fs".to_owned()),
-            users: [("w_1".to_owned(), user), ("w_2".to_owned(), nobody)].into(),
-            polls: [("p/1".to_owned(), poll)].into(),
+            users: [("w_1".to_owned(), since_ever(user)), ("w_2".to_owned(), since_ever(nobody))].into(),
+            polls: [("p/1".to_owned(), since_ever(poll))].into(),
         };
         let mut known = Known::default();
         for record in of_all(&id, &meeting, &site) {

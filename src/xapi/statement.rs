@@ -205,7 +205,7 @@ fn chat(happening: &Happening, site: &Site, draft: &dyn Fn(&'static str, Option<
 /// COMPAT: who asks or answers without being known is nobody, where other events then make no statement.
 fn poll(happening: &Happening, meeting: &Meeting, site: &Site, draft: Draft) -> Option<Draft> {
     let id = happening.text("/poll/id")?;
-    let poll = meeting.polls.get(id)?;
+    let poll = meeting.poll(happening)?;
     let choice = |(id, text): &(String, Option<String>)| json!({"id": id, "description": in_english(text.as_deref())});
     let definition = json!({
         "description": in_english(poll.question.as_deref()),

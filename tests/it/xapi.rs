@@ -363,6 +363,68 @@ async fn a_poll_counts_whoever_answers_and_nothing_else_of_strangers_is_said() {
 }
 
 #[tokio::test]
+async fn a_statement_says_what_was_known_when_its_event_came() {
+    let lab = lab(|setup| setup.set("hooks.retryIntervals", json!([20]))).await;
+    lab.receiver.answer(STATEMENTS, [Reply::status(503)]);
+    let meeting = Meeting::new("m");
+    lab.redis.publish(&meeting.created()).await;
+    lab.receiver.wait(STATEMENTS, 1).await;
+    let event = |id: &str, user: Value, poll: Value| {
+        let meeting = json!({"internal-meeting-id": meeting.internal});
+        json!({"data": {"type": "event", "id": id, "event": {"ts": 1}, "attributes": {"meeting": meeting, "user": user, "poll": poll}}})
+    };
+    let named = |name: &str| json!({"internal-user-id": "w_1", "external-user-id": "ext-1", "name": name});
+    let poll = |question: &str| json!({"id": "p", "question": question, "answers": [{"id": 0, "key": "Yes"}]});
+    let user = json!({"internal-user-id": "w_1"});
+    // That another one joined under the same external id does not make them the same.
+    let stranger = json!({"internal-user-id": "w_2", "external-user-id": "ext-1"});
+    for event in [
+        event("user-joined", named("Ada"), Value::Null),
+        event("poll-started", user.clone(), poll("first?")),
+        event("user-left", user.clone(), Value::Null),
+        event("user-left", stranger, Value::Null),
+        event("user-joined", named("Ada II"), Value::Null),
+        event("poll-started", user.clone(), poll("second?")),
+        event("poll-responded", user.clone(), json!({"id": "p", "answerIds": [0]})),
+        event("user-left", user, Value::Null),
+    ] {
+        lab.redis.publish_on(CHANNEL, &event.to_string()).await;
+    }
+    lab.redis.publish(&meeting.ended()).await;
+    // Nothing is known beyond this.
+    let record = format!(
+        "bigbluebutton:webhooks:xapi:poll:{}",
+        Uuid::new_v5(&NAMESPACE.parse().unwrap(), format!("{}/p", meeting.internal).as_bytes())
+    );
+    let question = async || lab.redis.run::<Option<String>>(cmd("HGET").arg(&record).arg("question")).await;
+    until("the second question is known", async || question().await.as_deref() == Some("second?")).await;
+    let before = lab.receiver.count(STATEMENTS);
+    lab.receiver.answer(STATEMENTS, [Reply::ok()]);
+    let all = lab.receiver.wait(STATEMENTS, before + 9).await;
+    let sent = statements(&all[all.len() - 9..]);
+    let said: Vec<_> = sent
+        .iter()
+        .map(|statement| {
+            let text = |way: &str| statement.pointer(way).and_then(Value::as_str).unwrap_or_default();
+            (text("/actor/account/name"), text("/object/definition/description/en"))
+        })
+        .collect();
+    let nobody = ("<unknown>", "");
+    let expected = [
+        nobody,
+        ("Ada", ""),
+        ("Ada", "first?"),
+        ("Ada", ""),
+        ("Ada II", ""),
+        ("Ada II", "second?"),
+        ("Ada II", "second?"),
+        ("Ada II", ""),
+        nobody,
+    ];
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
 async fn what_is_known_goes_when_the_meeting_expires() {
     let lab = lab(|setup| setup.env("MAPPINGS_TIMEOUT", "700").set("mappings.cleanupInterval", 50)).await;
     let meeting = Meeting::new("m");
