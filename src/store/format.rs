@@ -25,10 +25,10 @@ fn filled<'a>(fields: &'a Fields, key: &str) -> Option<&'a str> {
     fields.get(key).map(String::as_str).filter(|value| !value.is_empty())
 }
 
-/// A hash of a hook.
+/// The hash of the hook with this id. What it says of its id itself does not count: it could not be found by that.
 pub(super) fn hook(id: &str, fields: &Fields) -> Option<Hook> {
     Some(Hook {
-        id: HookId::from(filled(fields, "id").or_else(|| filled(fields, "hookID")).unwrap_or(id)),
+        id: HookId::from(id),
         callback_url: filled(fields, "callbackURL")?.to_owned(),
         meeting: filled(fields, "externalMeetingID").map(ExternalMeetingId::from),
         events: event_ids(filled(fields, "eventID").unwrap_or_default()),
@@ -42,12 +42,24 @@ fn is_true(fields: &Fields, key: &str) -> bool {
     filled(fields, key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// A list of event ids: a JSON list (version 3) or a comma list (version 2).
+/// A list of event ids: a JSON list (version 3) or a comma list (version 2). Version 3 reads its own JSON list as a comma list
+/// when it is restarted, and writes what it read: a list whose items, with commas between them, are a JSON list again.
 fn event_ids(text: &str) -> Vec<String> {
-    let ids = match serde_json::from_str(text) {
-        Ok(Value::Array(ids)) => ids.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => text.split(',').map(str::to_owned).collect::<Vec<_>>(),
+    let ids: Vec<String> = match serde_json::from_str(text) {
+        Ok(Value::Array(ids)) => {
+            let ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let joined = ids.join(",");
+            // It is shorter than the text, so this comes to an end.
+            return if joined.starts_with('[') { event_ids(&joined) } else { in_lower_case(&ids) };
+        }
+        Ok(Value::Null) => Vec::new(),
+        Ok(Value::String(id)) => vec![id],
+        _ => text.split(',').map(str::to_owned).collect(),
     };
+    in_lower_case(&ids)
+}
+
+fn in_lower_case(ids: &[String]) -> Vec<String> {
     ids.iter().map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect()
 }
 
@@ -105,7 +117,7 @@ impl StoredMeeting {
 /// A hash of a meeting's mapping.
 pub(super) fn meeting(id: &str, fields: &Fields) -> Option<StoredMeeting> {
     Some(StoredMeeting {
-        mapping_id: filled(fields, "id").unwrap_or(id).to_owned(),
+        mapping_id: id.to_owned(),
         id: filled(fields, "internalMeetingID")?.into(),
         external_id: filled(fields, "externalMeetingID").map(ExternalMeetingId::from),
         last_activity_ms: filled(fields, "lastActivity").and_then(|at| at.parse().ok()),
@@ -124,12 +136,28 @@ pub(super) fn of_meeting(meeting: &StoredMeeting) -> Written {
     fields
 }
 
-/// A hash of a user's mapping. Version 2 wrote some without a usable `user`: then only the ids are known.
+/// Attributes of a user that are true or false.
+const TRUTHS: [&str; 4] = ["presenter", "guest", "screenshare", "raiseHand"];
+
+/// A hash of a user's mapping. Version 2 wrote some without a usable `user`: then only the ids are known. Version 3 makes a text
+/// of each value.
 pub(super) fn user(id: &str, fields: &Fields) -> Option<StoredUser> {
     let internal_id = filled(fields, "internalUserID")?;
     let external_id = filled(fields, "externalUserID").filter(|id| *id != "undefined").map(str::to_owned);
+    let joined = filled(fields, "joined");
     let attributes = match serde_json::from_str(filled(fields, "user").unwrap_or_default()) {
-        Ok(Value::Object(attributes)) => attributes,
+        // What says when they joined is of our own making, and as it was sent.
+        Ok(Value::Object(attributes)) if joined.is_some() => attributes,
+        Ok(Value::Object(mut attributes)) => {
+            for (_, value) in attributes.iter_mut().filter(|(name, _)| TRUTHS.contains(&name.as_str())) {
+                match value.as_str() {
+                    Some("true") => *value = true.into(),
+                    Some("false") => *value = false.into(),
+                    _ => {}
+                }
+            }
+            attributes
+        }
         _ => {
             let mut ids = serde_json::Map::new();
             ids.insert("internal-user-id".to_owned(), internal_id.into());
@@ -141,10 +169,10 @@ pub(super) fn user(id: &str, fields: &Fields) -> Option<StoredUser> {
         meeting: filled(fields, "meetingId").unwrap_or_default().into(),
         id: internal_id.into(),
         user: User {
-            mapping_id: filled(fields, "id").unwrap_or(id).to_owned(),
+            mapping_id: id.to_owned(),
             external_id,
             attributes,
-            joined: filled(fields, "joined").and_then(|at| at.parse().ok()).unwrap_or(0),
+            joined: joined.and_then(|at| at.parse().ok()).unwrap_or(0),
             hand_raised_by_emoji: is_true(fields, "raisedByEmoji"),
         },
     })
@@ -196,6 +224,32 @@ mod tests {
         assert_eq!((second.id.as_str(), second.raw, second.permanent), ("7", false, true));
         assert_eq!((second.meeting, second.events), (None, third.events));
         assert_eq!(hook("9", &fields(&[])), None);
+    }
+
+    #[test]
+    fn event_ids_survive_restarts_of_version_3() {
+        let mut written = r#"["user-joined","user-left"]"#.to_owned();
+        for _ in 0..4 {
+            assert_eq!(event_ids(&written), ["user-joined", "user-left"], "{written}");
+            // As it reads and writes them.
+            written = Value::from(written.split(',').collect::<Vec<_>>()).to_string();
+        }
+        assert_eq!(event_ids(r#"["[\"User-Left\"]"]"#), ["user-left"]);
+        assert_eq!(event_ids(r#""user-left""#), ["user-left"]);
+        assert_eq!(event_ids("null"), [""; 0]);
+        assert_eq!(event_ids(r#"["[x"]"#), ["[x"]);
+    }
+
+    #[test]
+    fn truths_of_version_3_are_no_texts() {
+        let mut stored = fields(&[
+            ("internalUserID", "u"),
+            ("user", r#"{"name":"true","guest":"false","presenter":"true","raiseHand":"perhaps"}"#),
+        ]);
+        let attributes = |stored: &Fields| Value::Object(user("1", stored).unwrap().user.attributes).to_string();
+        assert_eq!(attributes(&stored), r#"{"name":"true","guest":false,"presenter":true,"raiseHand":"perhaps"}"#);
+        stored.insert("joined".to_owned(), "7".to_owned());
+        assert_eq!(attributes(&stored), stored["user"], "our own is as it was sent");
     }
 
     #[test]

@@ -98,10 +98,20 @@ impl Collection {
         commands.srem(&self.set, id).ignore().del(self.key(id)).ignore();
     }
 
-    /// Reads every hash. One that is missing, or is none, is left out with a warning.
-    async fn load(&self, connection: &Connection) -> RedisResult<Vec<(String, Fields)>> {
+    /// All ids.
+    async fn ids(&self, connection: &Connection) -> RedisResult<Vec<String>> {
         let (mut ids,): (Vec<String>,) = connection.run(redis::pipe().smembers(&self.set)).await?;
         ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Reads every hash.
+    async fn load_all(&self, connection: &Connection) -> RedisResult<Vec<(String, Fields)>> {
+        self.load(connection, &self.ids(connection).await?).await
+    }
+
+    /// Reads the hashes of these ids. One that is missing, or is none, is left out with a warning.
+    async fn load(&self, connection: &Connection, ids: &[String]) -> RedisResult<Vec<(String, Fields)>> {
         let mut loaded = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {
             let mut commands = redis::pipe();
@@ -151,8 +161,11 @@ impl Store {
     /// # Errors
     /// If Redis is not there or refuses.
     pub async fn load_hooks(&self) -> Result<StoredHooks, Error> {
-        let hashes = self.hooks.load(&self.connection).await?;
-        Ok(StoredHooks { hooks: readable(&self.hooks, hashes, format::hook), counter: self.hook_counter().await? })
+        let ids = self.hooks.ids(&self.connection).await?;
+        let hashes = self.hooks.load(&self.connection, &ids).await?;
+        // Whatever became of its hash, a number that Redis names was given.
+        let counter = self.hook_counter().await?.max(highest_number(&ids));
+        Ok(StoredHooks { hooks: readable(&self.hooks, hashes, format::hook), counter })
     }
 
     /// Reads meetings and users.
@@ -160,8 +173,8 @@ impl Store {
     /// # Errors
     /// If Redis is not there or refuses.
     pub async fn load_mappings(&self) -> Result<StoredMappings, Error> {
-        let meetings = self.meetings.load(&self.connection).await?;
-        let users = self.users.load(&self.connection).await?;
+        let meetings = self.meetings.load_all(&self.connection).await?;
+        let users = self.users.load_all(&self.connection).await?;
         let mut users = readable(&self.users, users, format::user);
         users.sort_by_key(|stored| stored.user.joined);
         Ok(StoredMappings { meetings: readable(&self.meetings, meetings, format::meeting), users })
@@ -242,6 +255,12 @@ impl Store {
             }
         }
     }
+}
+
+/// The highest of the ids that are numbers.
+fn highest_number(ids: &[String]) -> u64 {
+    let numbers = ids.iter().filter_map(|id| id.parse().ok());
+    numbers.filter(|number| *number <= HIGHEST_NUMBER).max().unwrap_or(0)
 }
 
 /// The hashes that make sense; a warning for each other.

@@ -68,7 +68,7 @@ impl Store {
     /// # Errors
     /// If Redis is not there or refuses.
     pub async fn load_records(&self, shelf: Shelf) -> Result<Vec<(String, Fields)>, Error> {
-        Ok(self.shelves.of(shelf).load(&self.connection).await?)
+        Ok(self.shelves.of(shelf).load_all(&self.connection).await?)
     }
 
     /// Adds the commands that make these all the records there are.

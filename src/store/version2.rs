@@ -8,12 +8,14 @@ use tracing::info;
 
 use crate::event::HookId;
 use crate::hook::Hook;
+use crate::store::COUNTER;
 use crate::store::Collection;
 use crate::store::Error;
 use crate::store::Store;
 use crate::store::StoredMeeting;
 use crate::store::StoredUser;
 use crate::store::format;
+use crate::store::highest_number;
 use crate::store::orders;
 use crate::store::orders::Order;
 use crate::store::orders::What;
@@ -47,18 +49,25 @@ impl Store {
         };
         let (hooks, meetings, users) =
             (collection("hooks", "hook"), collection("mappings", "mapping"), collection("userMaps", "userMap"));
-        let known = self.load_hooks().await?.hooks;
-        let known_ids: HashSet<_> = known.iter().map(|hook| hook.id.clone()).collect();
-        let mut urls: HashSet<_> = known.into_iter().map(|hook| hook.callback_url).collect();
-
-        let mut old_hooks: Vec<Hook> = readable(&hooks, hooks.load(&self.connection).await?, format::hook);
-        old_hooks.retain(|hook| !known_ids.contains(&hook.id) && urls.insert(hook.callback_url.clone()));
+        let old_ids = hooks.ids(&self.connection).await?;
+        let mut old_hooks: Vec<Hook> = readable(&hooks, hooks.load(&self.connection, &old_ids).await?, format::hook);
+        let mut counter = 0;
+        if !old_ids.is_empty() {
+            let known = self.load_hooks().await?;
+            let known_ids: HashSet<_> = known.hooks.iter().map(|hook| hook.id.clone()).collect();
+            let mut urls: HashSet<_> = known.hooks.into_iter().map(|hook| hook.callback_url).collect();
+            old_hooks.retain(|hook| !known_ids.contains(&hook.id) && urls.insert(hook.callback_url.clone()));
+            counter = known.counter.max(highest_number(&old_ids));
+        }
         let old_meetings: Vec<StoredMeeting> =
-            readable(&meetings, meetings.load(&self.connection).await?, format::meeting);
-        let old_users: Vec<StoredUser> = readable(&users, users.load(&self.connection).await?, format::user);
+            readable(&meetings, meetings.load_all(&self.connection).await?, format::meeting);
+        let old_users: Vec<StoredUser> = readable(&users, users.load_all(&self.connection).await?, format::user);
 
         let mut commands = redis::pipe();
         commands.atomic().set(MIGRATED, BY_US).ignore();
+        if counter > 0 {
+            commands.set(COUNTER, counter).ignore();
+        }
         for hook in &old_hooks {
             if self.left_events(&hook.id).await? {
                 orders::give(&mut commands, &Order::new(&hook.id, What::Version2));
