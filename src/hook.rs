@@ -65,6 +65,45 @@ impl Hook {
     }
 }
 
+/// Why a text is no URL that can be called back. Shown, it goes on after "The URL" or "This one".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCallable {
+    /// It does not say where.
+    #[error("is no absolute http or https URL, such as https://lms.example.org/events")]
+    NotAbsolute,
+    /// It says it in a way that cannot be.
+    #[error("is no valid URL: {0}")]
+    Invalid(#[from] url::ParseError),
+    /// A checksum behind it would not be sent.
+    #[error("must not have a fragment (#...)")]
+    Fragment,
+    /// A checksum behind it would stand within the URL: in its host it makes that none, in a path another.
+    #[error("must not end with a blank")]
+    Blank,
+    /// Whoever parses a URL leaves some of them out, and whoever reads the list in XML finds other ones.
+    #[error("has a control character: {}", .0.escape_unicode())]
+    ControlCharacter(char),
+}
+
+/// Whether a text is a URL that can be called back.
+///
+/// # Errors
+/// If it is not, with the reason.
+pub fn callable(url: &str) -> Result<(), NotCallable> {
+    if let Some(character) = url.chars().find(char::is_ascii_control) {
+        return Err(NotCallable::ControlCharacter(character));
+    }
+    // What parses URLs fills in what is missing, as browsers do.
+    let rest = url.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(&&*scheme.to_ascii_lowercase()));
+    if rest.is_none_or(|(_, rest)| rest.starts_with(['/', '\\'])) {
+        return Err(NotCallable::NotAbsolute);
+    }
+    if Url::parse(url)?.fragment().is_some() {
+        return Err(NotCallable::Fragment);
+    }
+    if url.ends_with(' ') { Err(NotCallable::Blank) } else { Ok(()) }
+}
+
 /// Which events the configuration lets out at all (`includeEvents`, `excludeEvents`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
@@ -190,6 +229,23 @@ impl Interest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_says_where_can_be_called() {
+        for url in ["http://h", "HTTPS://h:8443/x?a=1", "http://user:pw@[::1]/ü?b=<c>", "http://h/?u=http://x/"] {
+            assert_eq!(callable(url), Ok(()), "{url}");
+        }
+        for url in
+            ["", "h/x", "/x", "//h/x", "http:h", "https:/h/x", "http:///h/x", "http:\\\\h", " http://h", "ftp://h/x"]
+        {
+            assert_eq!(callable(url), Err(NotCallable::NotAbsolute), "{url}");
+        }
+        assert!(matches!(callable("http://h:99999/"), Err(NotCallable::Invalid(_))));
+        assert!(matches!(callable("http://"), Err(NotCallable::Invalid(_))));
+        assert_eq!(callable("http://h/#"), Err(NotCallable::Fragment));
+        assert_eq!(callable("http://h/x "), Err(NotCallable::Blank));
+        assert_eq!(callable("http://h\t/x"), Err(NotCallable::ControlCharacter('\t')));
+    }
     use crate::event::MappedEvent;
 
     fn event(id: &'static str, meeting: &str, raw: RawForm) -> Event {

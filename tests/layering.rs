@@ -102,8 +102,8 @@ const ROOMS: &[Room] = &[
     room("commands::pages", &["cli"], &["std::fs"]),
     room("commands::receive", &["cli", "clock", "config", "webhooks"], &["axum", "tokio"]),
     room("commands::sign", &["checksum", "cli", "config", "webhooks"], &["std::fs"]),
-    // knows which events are built in, and what describes others
-    room("config", &["checksum", "mapper"], &["std::fs", "std::net"]),
+    // knows which events are built in, what describes others, and which URLs can be called back
+    room("config", &["checksum", "hook", "mapper"], &["std::fs", "std::net"]),
     room("config::sources", &[], &["std::env"]),
     room("logging", &["config"], &["std::fs", "std::time::SystemTime", "tracing"]),
     // tells over a socket

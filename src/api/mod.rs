@@ -50,6 +50,7 @@ use crate::config::Secret;
 use crate::delivery::guard::Guard;
 use crate::delivery::policy::Policy;
 use crate::event::ExternalMeetingId;
+use crate::hook;
 use crate::hook::Hook;
 use crate::registry;
 use crate::registry::Created;
@@ -220,23 +221,8 @@ fn new_hook(call: &Signed) -> Result<NewHook, Failure> {
             ));
         }
     }
-    // Whoever parses a URL leaves some of them out, and whoever reads the list in XML finds other ones.
-    if let Some(character) = callback_url.chars().find(char::is_ascii_control) {
-        return refuse(format!("The callbackURL has a control character: {}.", character.escape_unicode()));
-    }
-    match Url::parse(callback_url) {
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            return refuse(format!("The callbackURL must be an http or https URL, not {}.", url.scheme()));
-        }
-        Ok(url) if url.fragment().is_some() => {
-            return refuse("The callbackURL must not have a fragment (#...).".to_owned());
-        }
-        // A checksum is appended, and then it would stand within the URL: in its host it makes that none, in a path another.
-        Ok(_) if callback_url.ends_with(' ') => {
-            return refuse("The callbackURL must not end with a blank.".to_owned());
-        }
-        Ok(_) => {}
-        Err(error) => return refuse(format!("The callbackURL is no absolute http or https URL: {error}.")),
+    if let Err(why) = hook::callable(callback_url) {
+        return refuse(format!("The callbackURL {why}."));
     }
     let raw = match call.filled("getRaw").map(str::to_ascii_lowercase).as_deref() {
         Some("true") => true,

@@ -167,7 +167,14 @@ impl Xml {
 
     fn cdata(&mut self, name: &str, text: &str) -> io::Result<()> {
         self.element(name, |xml| {
-            BytesCData::escaped(&carried(text)).try_for_each(|part| xml.0.write_event(Event::CData(part)))
+            for (index, part) in carried(text).split('\r').enumerate() {
+                // As it stands, readers of XML take it for the end of a line.
+                if index > 0 {
+                    xml.0.write_event(Event::Text(BytesText::from_escaped("&#13;")))?;
+                }
+                BytesCData::escaped(part).try_for_each(|part| xml.0.write_event(Event::CData(part)))?;
+            }
+            Ok(())
         })
     }
 }

@@ -17,6 +17,7 @@ use super::{
     Xapi, XapiKeys, destination, events, identity, redis_server,
 };
 use crate::checksum::Algorithm;
+use crate::hook;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const RETRY_INTERVALS: [u64; 12] = [100, 500, 1000, 2000, 4000, 8000, 10_000, 30_000, 60_000, 60_000, 60_000, 60_000];
@@ -208,7 +209,15 @@ impl<'a> Resolver<'a> {
         let hooks = self.read("hooks.permanentURLs", Vec::new(), |found| {
             values::each(&values::strict_list(found)?, permanent_hook)
         });
-        let place = self.get("hooks.permanentURLs").map(|found| found.place.clone());
+        let found = self.get("hooks.permanentURLs");
+        for item in found.and_then(|found| values::strict_list(found).ok()).unwrap_or_default() {
+            let keys = item.value.as_mapping().into_iter().flat_map(|mapping| mapping.keys());
+            for key in keys.filter_map(|key| key.as_str()).filter(|key| !PERMANENT_HOOK_KEYS.contains(key)) {
+                self.report.notice(format!("{}: unknown key, ignored", item.place.key(key)));
+            }
+        }
+        let hooks = self.once_each(hooks);
+        let place = found.map(|found| found.place.clone());
         let unverified = |hook: &&PermanentHook| hook.trust == Trust::Anybody;
         for (hook, place) in hooks.iter().filter(unverified).zip(std::iter::repeat(place).flatten()) {
             let url = Url::parse(&hook.url).ok();
@@ -219,6 +228,20 @@ impl<'a> Resolver<'a> {
             ));
         }
         hooks
+    }
+
+    /// The first of those with the same URL.
+    fn once_each(&mut self, hooks: Vec<PermanentHook>) -> Vec<PermanentHook> {
+        let mut once: Vec<PermanentHook> = Vec::new();
+        for hook in hooks {
+            if once.iter().all(|other| other.url != hook.url) {
+                once.push(hook);
+            } else if let Some(found) = self.get("hooks.permanentURLs") {
+                self.report
+                    .notice(format!("{}: one URL stands there more than once; only the first counts", found.place));
+            }
+        }
+        once
     }
 
     fn input(&mut self) -> Input {
@@ -338,6 +361,9 @@ fn event_ids(found: &Found) -> Reading<Vec<String>> {
     Ok(values::texts(found)?.iter().map(|id| id.to_lowercase()).collect())
 }
 
+/// What may stand in a permanent hook.
+const PERMANENT_HOOK_KEYS: [&str; 4] = ["url", "getRaw", "caFile", "verify"];
+
 /// A URL, or a mapping of `url` and perhaps `getRaw`, `caFile`, `verify`.
 fn permanent_hook(found: &Found) -> Reading<PermanentHook> {
     if found.value.is_string() {
@@ -358,12 +384,11 @@ fn permanent_hook(found: &Found) -> Reading<PermanentHook> {
     Ok(PermanentHook { url: callback_url(&url)?, raw, trust })
 }
 
-/// A URL that can be called back: the checksum is appended to it, and would get lost in a fragment.
+/// A URL that can be called back.
 fn callback_url(found: &Found) -> Reading<String> {
-    let url = values::http_url(found)?;
-    match url.chars().find(|c| *c == '#' || c.is_ascii_control()) {
-        Some('#') => found.expected("a URL without a fragment (#...)"),
-        Some(_) => found.expected("a URL without control characters"),
-        None => Ok(url),
+    let url = values::text(found)?.trim().to_owned();
+    match hook::callable(&url) {
+        Ok(()) => Ok(url),
+        Err(why) => found.expected(&format!("a URL that can be called back; this one {why}")),
     }
 }

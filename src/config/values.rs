@@ -174,10 +174,10 @@ pub(super) fn http_url(found: &Found) -> Reading<String> {
     }
 }
 
-/// A list; also as text: JSON if it begins with `[`, else items with commas between them.
+/// A list; also as text: JSON if it begins as that does, else items with commas between them.
 pub(super) fn list(found: &Found) -> Reading<Vec<Found>> {
     match &found.value {
-        Value::String(text) if !text.trim_start().starts_with('[') => {
+        Value::String(text) if !text.trim_start().starts_with(['[', '{', '"']) => {
             let items = text.split(',').map(|item| found.inner(Value::String(item.to_owned()), found.place.clone()));
             Ok(items.collect())
         }

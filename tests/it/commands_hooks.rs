@@ -53,7 +53,7 @@ async fn what_the_daemon_refuses_is_an_error_that_says_why() {
     let lab = Lab::start().await;
     for (arguments, why) in [
         (&["destroy", "77"][..], "destroyMissingHook"),
-        (&["create", "ftp://h/"], "must be an http or https URL"),
+        (&["create", "ftp://h/"], "no absolute http or https URL"),
         (&["test", "77"], "there is no hook 77"),
     ] {
         let ended = lab.daemon.command(&[&["hooks"], arguments].concat()).await;

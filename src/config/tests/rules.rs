@@ -41,6 +41,7 @@ fn impossible_values_are_problems() {
         "hooks: {permanentURLs: [example.org]}",
         "hooks: {permanentURLs: ['ftp://example.org']}",
         "hooks: {permanentURLs: ['http:example.org']}",
+        "hooks: {permanentURLs: ['http:///example.org']}",
         "hooks: {permanentURLs: ['https://example.org/#x']}",
         r#"hooks: {permanentURLs: ["https://example.org/\r\nx"]}"#,
         "hooks: {permanentURLs: [{getRaw: true}]}",
@@ -114,6 +115,10 @@ fn possible_values_are_read() {
 
 #[test]
 fn lists_in_variables_are_json_or_have_commas() {
+    for text in ["{}", "{\"a\":1}", "\"user-joined\"", "[{}]"] {
+        let problem = Server::new().variable("INCLUDE_EVENTS", text).load().unwrap_err().to_string();
+        assert!(problem.contains("INCLUDE_EVENTS") && problem.contains(", expected "), "{problem}");
+    }
     for (json, commas) in [("[\"A\",\" b \",\"\"]", "A, b,,"), ("[\"a\",\"b\"]", "a,b")] {
         for text in [json, commas] {
             assert_eq!(
@@ -209,8 +214,24 @@ fn permanent_hooks_are_urls_or_mappings() {
     assert_eq!(
         problems,
         [
-            "etc/local.yml:3:7: hooks.permanentURLs[0].url: got a text, expected a URL without a fragment (#...)",
+            "etc/local.yml:3:7: hooks.permanentURLs[0].url: got a text, expected a URL that can be called back; this one must not have a fragment (#...)",
             "etc/local.yml:4:7: hooks.permanentURLs[1]: got a mapping, expected a URL or a mapping with url, and perhaps getRaw, caFile, verify",
+        ]
+    );
+}
+
+#[test]
+fn what_does_not_count_of_a_permanent_hook_is_said() {
+    let yaml =
+        "hooks:\n  permanentURLs:\n    - {url: 'http://h', getraw: true}\n    - {url: 'http://h', getRaw: true}\n";
+    let server = Server::new().file("etc/local.yml", yaml);
+    let first = PermanentHook { url: "http://h".to_owned(), raw: false, trust: Trust::Usual };
+    assert_eq!(server.config().hooks.permanent, [first]);
+    assert_eq!(
+        server.notices(),
+        [
+            "etc/local.yml:3:25: hooks.permanentURLs[0].getraw: unknown key, ignored",
+            "etc/local.yml:2:3: hooks.permanentURLs: one URL stands there more than once; only the first counts",
         ]
     );
 }
