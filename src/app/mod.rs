@@ -5,12 +5,14 @@ mod recall;
 mod reload;
 mod tasks;
 
+use std::io;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use anyhow::anyhow;
 use anyhow::bail;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
@@ -186,7 +188,13 @@ const METRICS: &str = "metrics server";
 const SYSTEMD: &str = "word to systemd";
 
 async fn listen(what: &str, bind: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((bind, port)).await.with_context(|| format!("{what} cannot listen on {bind}:{port}"))
+    TcpListener::bind((bind, port)).await.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(". `ss -ltnp 'sport = :{port}'` names the program that does"),
+            _ => String::new(),
+        };
+        anyhow!("{what} cannot listen on {bind}:{port}: {error}{hint}")
+    })
 }
 
 /// Tells the tasks to stop, some before others.

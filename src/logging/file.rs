@@ -21,7 +21,7 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens it, and makes it if it is not there.
+    /// Opens it, and makes it, and its folder, if they are not there.
     pub(super) fn open(filename: &Path) -> Result<Self, Error> {
         let file = Arc::new(Mutex::new(appending(filename)?));
         Ok(Self { filename: Arc::new(filename.to_owned()), file })
@@ -55,7 +55,14 @@ impl Write for LogFile {
 }
 
 fn appending(filename: &Path) -> Result<File, Error> {
-    let opened = OpenOptions::new().create(true).append(true).open(filename);
+    let open = || OpenOptions::new().create(true).append(true).open(filename);
+    let opened = open().or_else(|error| match filename.parent() {
+        Some(folder) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder)?;
+            open()
+        }
+        _ => Err(error),
+    });
     opened.map_err(|error| Error::File { filename: filename.display().to_string(), error })
 }
 
@@ -74,6 +81,9 @@ mod tests {
         log.clone().reopen().unwrap();
         log.write_all(b"3\n").unwrap();
         let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let deeper = folder.path().join("a/b/log");
+        LogFile::open(&deeper).unwrap().write_all(b"4\n").unwrap();
+        assert_eq!(text(&deeper), "4\n", "its folder is made");
         assert_eq!((text(&old), text(&name)), ("1\n2\n".to_owned(), "3\n".to_owned()));
 
         std::fs::remove_file(&name).unwrap();

@@ -87,12 +87,12 @@ async fn quiet_says_only_what_is_not_well_and_a_log_file_that_cannot_be_written_
     let quiet = &["check", "--config-only", "--quiet"];
     let ended = Daemon::without_redis().command(quiet).await;
     assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(0), ""));
-    let local = "hooks: {queueSizes: 8}\nlog: {file: true, filename: /nowhere/x.log}\n";
+    let local = "hooks: {queueSizes: 8}\nlog: {file: true, filename: /dev/null/x.log}\n";
     let ended = Daemon::without_redis().file("local.yml", local).command(quiet).await;
     assert_eq!(ended.status.code(), Some(1));
     assert_eq!(ended.stdout.lines().count(), 2, "{}", ended.stdout);
     assert!(ended.stdout.contains("WARNING  configuration"), "{}", ended.stdout);
-    assert!(line(&ended, "log file").contains("/nowhere/x.log (log.filename) cannot be written"), "{}", ended.stdout);
+    assert!(line(&ended, "log file").contains("/dev/null/x.log (log.filename) cannot be written"), "{}", ended.stdout);
 }
 
 #[tokio::test]

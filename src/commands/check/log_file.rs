@@ -32,7 +32,8 @@ fn can_be_written(file: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         other => return other.map(drop),
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The daemon makes the folders that are not there.
+    let folder = file.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("."));
     Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
@@ -61,7 +62,8 @@ mod tests {
         assert_eq!(grade(&file), Grade::Well);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "before\n");
         assert_eq!(grade(folder.path()), Grade::Failed);
-        assert_eq!(grade(&folder.path().join("missing/x.log")), Grade::Failed);
+        assert_eq!(grade(&folder.path().join("missing/x.log")), Grade::Well);
+        assert!(!folder.path().join("missing").exists());
         assert_eq!(grade(&file.join("x.log")), Grade::Failed);
     }
 }
