@@ -189,6 +189,7 @@ const ROOMS: &[Room] = &[
             "mapper",
             "processor",
             "registry",
+            "server",
             "state",
             "status",
             "store",

@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::api::Failure;
 use crate::checksum::api_call_is_signed;
 use crate::config::Secret;
+use crate::server::as_sent::plain;
 
 /// A call, byte for byte: the checksum covers what the client sent, not what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +29,11 @@ pub(super) fn canonical<B>(mut request: Request<B>, api_path: &str) -> Request<B
         .get(..api_path.len())
         .filter(|start| start.eq_ignore_ascii_case(api_path))
         .and_then(|start| path[start.len()..].strip_prefix('/'));
-    let Some(method) = method.map(str::to_owned) else {
+    let Some(method) = method.map(|method| plain(method).into_owned()) else {
         *request.uri_mut() = Uri::from_static("/");
         return request;
     };
-    let query = request.uri().query().unwrap_or_default().to_owned();
+    let query = plain(request.uri().query().unwrap_or_default()).into_owned();
     let route = format!("/{}", method.strip_suffix('/').unwrap_or(&method).to_ascii_lowercase());
     *request.uri_mut() = Uri::try_from(route).unwrap_or_default();
     request.extensions_mut().insert(Call { method, query });

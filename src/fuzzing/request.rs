@@ -21,6 +21,7 @@ use crate::fuzzing::RUNTIME;
 use crate::fuzzing::configured;
 use crate::journal::Committer;
 use crate::registry::Registry;
+use crate::server::as_sent::AsSent;
 use crate::status::Observer;
 use crate::store::Store;
 use crate::store::WriteBehind;
@@ -57,7 +58,7 @@ pub fn request(data: &[u8]) {
         let mut http = http1::Builder::new();
         http.max_header_size(HEAD).max_buf_size(HEAD);
         let serve = async {
-            let _ = http.serve_connection(TokioIo::new(server), service).await;
+            let _ = http.serve_connection(TokioIo::new(AsSent::new(server)), service).await;
         };
         let ask = async {
             let _ = client.write_all(data).await;

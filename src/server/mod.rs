@@ -3,8 +3,9 @@
 //! Anybody who reaches the port can open connections, and leave them open. So there are only so many, and so much of a
 //! request's head is read, within a time; when there are no more, [`places`] makes the one give way that asked nothing for
 //! longest. And who asks can leave the answer where it is: so there is a time for taking it, and of answers that have to be held
-//! whole there are only [`few`].
+//! whole there are only [`few`]. A request's target is read [`as_sent`].
 
+pub mod as_sent;
 pub mod few;
 mod places;
 
@@ -30,6 +31,7 @@ use tracing::debug;
 use tracing::warn;
 
 use crate::config::Limits;
+use crate::server::as_sent::AsSent;
 use crate::server::places::Places;
 
 /// How long calls may take that were under way when the server was told to stop. A client that connected and never asked
@@ -108,7 +110,7 @@ pub async fn serve(
                     }
                 });
                 let service = TowerToHyperService::new(service);
-                let mut stream = TimeoutStream::new(stream);
+                let mut stream = TimeoutStream::new(AsSent::new(stream));
                 stream.set_write_timeout(Some(STALLED_PATIENCE));
                 let connection = connections.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
                 tokio::spawn(async move {

@@ -51,10 +51,19 @@ struct Expected {
 
 #[tokio::test]
 async fn the_api_answers_as_recorded() {
-    let corpus = include_str!("../corpus/api.jsonl");
+    agree(include_str!("../corpus/api.jsonl"), 46).await;
+}
+
+#[tokio::test]
+async fn the_api_answers_odd_calls() {
+    agree(include_str!("../corpus/odd-api.jsonl"), 20).await;
+}
+
+/// Has a corpus of at least so many conversations.
+async fn agree(corpus: &str, least: usize) {
     let conversations: Vec<Conversation> =
         corpus.lines().map(|line| serde_json::from_str(line).expect("the corpus is sound")).collect();
-    assert!(conversations.len() >= 46, "the corpus is whole");
+    assert!(conversations.len() >= least, "the corpus is whole");
     let running = stream::iter(&conversations).map(|conversation| async move {
         let difference = converse(conversation).await.err()?;
         Some(format!("{}: {difference}", conversation.name))
