@@ -18,7 +18,8 @@ pub(super) fn chat(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft
     if text(body.get("chatId"))? != PUBLIC_CHAT {
         return None;
     }
-    let said = body.get("msg").filter(|said| said.is_object())?;
+    let said = body.get("msg")?;
+    at(said, &["sender"]).filter(|sender| sender.is_object())?;
     let meeting = message.meeting()?;
     let sender = Attributes::of_user(&meeting, at(said, &["sender", "id"]), state)
         .put("name", at(said, &["sender", "name"]))
@@ -48,6 +49,7 @@ pub(super) fn pad(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>
 /// A poll was started.
 pub(super) fn poll_started(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
+    body.get("poll").filter(|poll| poll.is_object())?;
     let poll = Attributes::new()
         .put("id", body.get("pollId").or_else(|| at(body, &["poll", "id"])))
         .put("question", body.get("question"))

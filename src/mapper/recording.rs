@@ -48,7 +48,9 @@ pub(super) fn publish_ended(message: &Message<'_>, state: &mut State) -> Option<
 
 /// A recording's format was published again, unpublished or deleted, said by the recording scripts.
 pub(super) fn state_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
-    step(message, state, |payload, attributes| attributes.put("format", payload.get("format")))
+    step(message, state, |payload, attributes| {
+        workflow(payload, result(payload, attributes)).put("format", payload.get("format"))
+    })
 }
 
 /// A recording was published again, unpublished or deleted, said by the web application.
