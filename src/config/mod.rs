@@ -27,6 +27,7 @@ mod identity;
 mod keys;
 mod merge;
 mod origin;
+mod permanent;
 mod redis_server;
 mod reload;
 mod report;

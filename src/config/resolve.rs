@@ -5,19 +5,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
 use super::dialects::Settings;
 use super::origin::Place;
 use super::report::Report;
 use super::values::{self, Found, Reading};
 use super::{
     Api, Bbb, CallbackPolicy, ChecksumFormat, Config, DEFAULT_CHANNELS, Hooks, IdFormat, Input, Limits, Log, LogFormat,
-    LogLevel, Mappings, Metrics, OnExhausted, Ordering, PermanentHook, Profile, RedisKeys, Secret, Sources, Trust,
-    Xapi, XapiKeys, destination, events, identity, redis_server,
+    LogLevel, Mappings, Metrics, OnExhausted, Ordering, Profile, RedisKeys, Secret, Sources, Xapi, XapiKeys,
+    destination, events, identity, permanent, redis_server,
 };
 use crate::checksum::Algorithm;
-use crate::hook;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const RETRY_INTERVALS: [u64; 12] = [100, 500, 1000, 2000, 4000, 8000, 10_000, 30_000, 60_000, 60_000, 60_000, 60_000];
@@ -167,7 +164,7 @@ impl<'a> Resolver<'a> {
             checksum_format: self
                 .read("hooks.checksumFormat", ChecksumFormat::Form, |f| values::choice(f, &CHECKSUM_FORMATS)),
             legacy_auth: self.read("hooks.legacyAuth", true, values::boolean),
-            permanent: self.permanent_hooks(),
+            permanent: permanent::read(self),
             include_events: self.read("hooks.includeEvents", Vec::new(), event_ids),
             exclude_events: self.read("hooks.excludeEvents", Vec::new(), event_ids),
             queue_size: self.read("hooks.queueSize", 10_000, values::count),
@@ -203,45 +200,6 @@ impl<'a> Resolver<'a> {
             },
             bearer_over_http: self.read("hooks.bearerOverHttp", true, values::boolean),
         }
-    }
-
-    fn permanent_hooks(&mut self) -> Vec<PermanentHook> {
-        let hooks = self.read("hooks.permanentURLs", Vec::new(), |found| {
-            values::each(&values::strict_list(found)?, permanent_hook)
-        });
-        let found = self.get("hooks.permanentURLs");
-        for item in found.and_then(|found| values::strict_list(found).ok()).unwrap_or_default() {
-            let keys = item.value.as_mapping().into_iter().flat_map(|mapping| mapping.keys());
-            for key in keys.filter_map(|key| key.as_str()).filter(|key| !PERMANENT_HOOK_KEYS.contains(key)) {
-                self.report.notice(format!("{}: unknown key, ignored", item.place.key(key)));
-            }
-        }
-        let hooks = self.once_each(hooks);
-        let place = found.map(|found| found.place.clone());
-        let unverified = |hook: &&PermanentHook| hook.trust == Trust::Anybody;
-        for (hook, place) in hooks.iter().filter(unverified).zip(std::iter::repeat(place).flatten()) {
-            let url = Url::parse(&hook.url).ok();
-            let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-            self.report.notice(format!(
-                "{place}: the certificate of {host} is not verified (verify: false): whoever is on the way can read and change \
-                 what is sent, the secret too where Bearer tokens are. Use caFile"
-            ));
-        }
-        hooks
-    }
-
-    /// The first of those with the same URL.
-    fn once_each(&mut self, hooks: Vec<PermanentHook>) -> Vec<PermanentHook> {
-        let mut once: Vec<PermanentHook> = Vec::new();
-        for hook in hooks {
-            if once.iter().all(|other| other.url != hook.url) {
-                once.push(hook);
-            } else if let Some(found) = self.get("hooks.permanentURLs") {
-                self.report
-                    .notice(format!("{}: one URL stands there more than once; only the first counts", found.place));
-            }
-        }
-        once
     }
 
     fn input(&mut self) -> Input {
@@ -359,36 +317,4 @@ fn algorithm(found: &Found) -> Reading<Algorithm> {
 /// Ids of events as they are compared: trimmed, in lower case, without empty ones.
 fn event_ids(found: &Found) -> Reading<Vec<String>> {
     Ok(values::texts(found)?.iter().map(|id| id.to_lowercase()).collect())
-}
-
-/// What may stand in a permanent hook.
-const PERMANENT_HOOK_KEYS: [&str; 4] = ["url", "getRaw", "caFile", "verify"];
-
-/// A URL, or a mapping of `url` and perhaps `getRaw`, `caFile`, `verify`.
-fn permanent_hook(found: &Found) -> Reading<PermanentHook> {
-    if found.value.is_string() {
-        return Ok(PermanentHook { url: callback_url(found)?, raw: false, trust: Trust::Usual });
-    }
-    let Some(url) = values::entry(found, "url") else {
-        return found.expected("a URL or a mapping with url, and perhaps getRaw, caFile, verify");
-    };
-    let raw = values::entry(found, "getRaw").map_or(Ok(false), |raw| values::boolean(&raw))?;
-    let ca_file = values::entry(found, "caFile").map_or(Ok(None), |file| values::optional_text(&file))?;
-    let verify = values::entry(found, "verify").map_or(Ok(true), |verify| values::boolean(&verify))?;
-    let trust = match (ca_file, verify) {
-        (Some(_), false) => return found.expected("either a caFile or verify: false, which needs none"),
-        (Some(file), true) => Trust::Only(PathBuf::from(file)),
-        (None, true) => Trust::Usual,
-        (None, false) => Trust::Anybody,
-    };
-    Ok(PermanentHook { url: callback_url(&url)?, raw, trust })
-}
-
-/// A URL that can be called back.
-fn callback_url(found: &Found) -> Reading<String> {
-    let url = values::text(found)?.trim().to_owned();
-    match hook::callable(&url) {
-        Ok(()) => Ok(url),
-        Err(why) => found.expected(&format!("a URL that can be called back; this one {why}")),
-    }
 }

@@ -231,7 +231,7 @@ fn what_does_not_count_of_a_permanent_hook_is_said() {
         server.notices(),
         [
             "etc/local.yml:3:25: hooks.permanentURLs[0].getraw: unknown key, ignored",
-            "etc/local.yml:2:3: hooks.permanentURLs: one URL stands there more than once; only the first counts",
+            "etc/local.yml:4:7: hooks.permanentURLs[1]: ignored, because its URL stands in the list before",
         ]
     );
 }
