@@ -65,6 +65,24 @@ impl Hook {
     }
 }
 
+/// The ids in a list of events: in lower case, and with commas between them, as the API has it; or as a JSON list, as some
+/// clients write it. Version 3 of the Node daemon reads its own JSON list as one with commas when it is restarted, and writes what
+/// it read: so its items, with commas between them, may be a JSON list again.
+#[must_use]
+pub fn event_ids(text: &str) -> Vec<String> {
+    let in_lower_case = |ids: Vec<String>| -> Vec<String> {
+        ids.iter().map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect()
+    };
+    let with_commas = || in_lower_case(text.split(',').map(str::to_owned).collect());
+    let Ok(serde_json::Value::Array(items)) = serde_json::from_str(text) else { return with_commas() };
+    let items: Vec<String> = items.iter().filter_map(serde_json::Value::as_str).map(str::to_owned).collect();
+    let joined = items.join(",");
+    // It is shorter than the text, so this comes to an end.
+    let ids = if joined.starts_with('[') { event_ids(&joined) } else { in_lower_case(items) };
+    // What says nothing must not mean all events.
+    if ids.is_empty() { with_commas() } else { ids }
+}
+
 /// Why a text is no URL that can be called back. Shown, it goes on after "The URL" or "This one".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotCallable {
@@ -94,7 +112,8 @@ pub fn callable(url: &str) -> Result<(), NotCallable> {
         return Err(NotCallable::ControlCharacter(character));
     }
     // What parses URLs fills in what is missing, as browsers do.
-    let rest = url.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(&&*scheme.to_ascii_lowercase()));
+    let rest = url.trim_start_matches(' ').split_once("://");
+    let rest = rest.filter(|(scheme, _)| ["http", "https"].contains(&&*scheme.to_ascii_lowercase()));
     if rest.is_none_or(|(_, rest)| rest.starts_with(['/', '\\'])) {
         return Err(NotCallable::NotAbsolute);
     }
@@ -231,13 +250,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lists_of_events_have_commas_or_are_json_however_often() {
+        let mut written = r#"["user-joined","user-left"]"#.to_owned();
+        for _ in 0..4 {
+            assert_eq!(event_ids(&written), ["user-joined", "user-left"], "{written}");
+            // As version 3 reads and writes them.
+            written = serde_json::Value::from(written.split(',').collect::<Vec<_>>()).to_string();
+        }
+        assert_eq!(event_ids(" user-joined,,User-Left "), ["user-joined", "user-left"]);
+        assert_eq!(event_ids(r#"["[\"User-Left\"]"]"#), ["user-left"]);
+        assert_eq!(event_ids(""), [""; 0]);
+        for nothing in ["[]", "[1,2]", "[null]", "[\"\"]", r#"["[]"]"#, r#"["[1","2]"]"#, r#"["[x"]"#] {
+            let ids = event_ids(nothing);
+            assert!(!ids.is_empty(), "{nothing} is not all events");
+            let stored = serde_json::Value::from(ids.clone()).to_string();
+            assert_eq!(event_ids(&stored), ids, "{nothing} is the same after a restart");
+        }
+    }
+
+    #[test]
     fn only_what_says_where_can_be_called() {
-        for url in ["http://h", "HTTPS://h:8443/x?a=1", "http://user:pw@[::1]/ü?b=<c>", "http://h/?u=http://x/"] {
+        for url in ["http://h", "HTTPS://h:8443/x?a=1", "http://user:pw@[::1]/ü?b=<c>", " http://h/?u=http://x/"] {
             assert_eq!(callable(url), Ok(()), "{url}");
         }
-        for url in
-            ["", "h/x", "/x", "//h/x", "http:h", "https:/h/x", "http:///h/x", "http:\\\\h", " http://h", "ftp://h/x"]
-        {
+        for url in ["", "h/x", "/x", "//h/x", "http:h", "https:/h/x", "http:///h/x", "http:\\\\h", "ftp://h/x"] {
             assert_eq!(callable(url), Err(NotCallable::NotAbsolute), "{url}");
         }
         assert!(matches!(callable("http://h:99999/"), Err(NotCallable::Invalid(_))));

@@ -229,11 +229,10 @@ fn new_hook(call: &Signed) -> Result<NewHook, Failure> {
         Some("false") | None => false,
         Some(_) => return refuse("The getRaw must be true or false.".to_owned()),
     };
-    let events = call.filled("eventID").unwrap_or_default().split(',');
     Ok(NewHook {
         callback_url: callback_url.to_owned(),
         meeting: call.filled("meetingID").map(ExternalMeetingId::from),
-        events: events.map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect(),
+        events: hook::event_ids(call.filled("eventID").unwrap_or_default()),
         raw,
     })
 }

@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 
+use serde_json::Map;
 use serde_json::Value;
 
 use crate::event::ExternalMeetingId;
 use crate::event::HookId;
 use crate::event::InternalMeetingId;
 use crate::event::InternalUserId;
+use crate::hook;
 use crate::hook::Hook;
 use crate::state::Meeting;
 use crate::state::User;
@@ -42,25 +44,13 @@ fn is_true(fields: &Fields, key: &str) -> bool {
     filled(fields, key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// A list of event ids: a JSON list (version 3) or a comma list (version 2). Version 3 reads its own JSON list as a comma list
-/// when it is restarted, and writes what it read: a list whose items, with commas between them, are a JSON list again.
+/// A list of event ids: a JSON list (version 3) or a comma list (version 2).
 fn event_ids(text: &str) -> Vec<String> {
-    let ids: Vec<String> = match serde_json::from_str(text) {
-        Ok(Value::Array(ids)) => {
-            let ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-            let joined = ids.join(",");
-            // It is shorter than the text, so this comes to an end.
-            return if joined.starts_with('[') { event_ids(&joined) } else { in_lower_case(&ids) };
-        }
+    match serde_json::from_str(text) {
         Ok(Value::Null) => Vec::new(),
-        Ok(Value::String(id)) => vec![id],
-        _ => text.split(',').map(str::to_owned).collect(),
-    };
-    in_lower_case(&ids)
-}
-
-fn in_lower_case(ids: &[String]) -> Vec<String> {
-    ids.iter().map(|id| id.trim().to_lowercase()).filter(|id| !id.is_empty()).collect()
+        Ok(Value::String(id)) => hook::event_ids(&id),
+        _ => hook::event_ids(text),
+    }
 }
 
 /// A hook's hash.
@@ -139,27 +129,32 @@ pub(super) fn of_meeting(meeting: &StoredMeeting) -> Written {
 /// Attributes of a user that are true or false.
 const TRUTHS: [&str; 4] = ["presenter", "guest", "screenshare", "raiseHand"];
 
-/// A hash of a user's mapping. Version 2 wrote some without a usable `user`: then only the ids are known. Version 3 makes a text
-/// of each value.
+/// Makes truths of texts. Version 3 of the Node daemon makes a text of each value that it writes. So does BigBlueButton 1.x, which
+/// does not say who is a guest; there they stay.
+pub(super) fn make_truths(attributes: &mut Map<String, Value>) {
+    if !attributes.contains_key("guest") {
+        return;
+    }
+    for (_, value) in attributes.iter_mut().filter(|(name, _)| TRUTHS.contains(&name.as_str())) {
+        match value.as_str() {
+            Some("true") => *value = true.into(),
+            Some("false") => *value = false.into(),
+            _ => {}
+        }
+    }
+}
+
+/// A hash of a user's mapping. Version 2 wrote some without a usable `user`: then only the ids are known.
 pub(super) fn user(id: &str, fields: &Fields) -> Option<StoredUser> {
     let internal_id = filled(fields, "internalUserID")?;
     let external_id = filled(fields, "externalUserID").filter(|id| *id != "undefined").map(str::to_owned);
-    let joined = filled(fields, "joined");
     let attributes = match serde_json::from_str(filled(fields, "user").unwrap_or_default()) {
-        // What says when they joined is of our own making, and as it was sent.
-        Ok(Value::Object(attributes)) if joined.is_some() => attributes,
         Ok(Value::Object(mut attributes)) => {
-            for (_, value) in attributes.iter_mut().filter(|(name, _)| TRUTHS.contains(&name.as_str())) {
-                match value.as_str() {
-                    Some("true") => *value = true.into(),
-                    Some("false") => *value = false.into(),
-                    _ => {}
-                }
-            }
+            make_truths(&mut attributes);
             attributes
         }
         _ => {
-            let mut ids = serde_json::Map::new();
+            let mut ids = Map::new();
             ids.insert("internal-user-id".to_owned(), internal_id.into());
             ids.extend(external_id.clone().map(|id| ("external-user-id".to_owned(), id.into())));
             ids
@@ -172,7 +167,7 @@ pub(super) fn user(id: &str, fields: &Fields) -> Option<StoredUser> {
             mapping_id: id.to_owned(),
             external_id,
             attributes,
-            joined: joined.and_then(|at| at.parse().ok()).unwrap_or(0),
+            joined: filled(fields, "joined").and_then(|at| at.parse().ok()).unwrap_or(0),
             hand_raised_by_emoji: is_true(fields, "raisedByEmoji"),
         },
     })
@@ -227,29 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn event_ids_survive_restarts_of_version_3() {
-        let mut written = r#"["user-joined","user-left"]"#.to_owned();
-        for _ in 0..4 {
-            assert_eq!(event_ids(&written), ["user-joined", "user-left"], "{written}");
-            // As it reads and writes them.
-            written = Value::from(written.split(',').collect::<Vec<_>>()).to_string();
-        }
-        assert_eq!(event_ids(r#"["[\"User-Left\"]"]"#), ["user-left"]);
-        assert_eq!(event_ids(r#""user-left""#), ["user-left"]);
-        assert_eq!(event_ids("null"), [""; 0]);
-        assert_eq!(event_ids(r#"["[x"]"#), ["[x"]);
-    }
-
-    #[test]
     fn truths_of_version_3_are_no_texts() {
-        let mut stored = fields(&[
-            ("internalUserID", "u"),
-            ("user", r#"{"name":"true","guest":"false","presenter":"true","raiseHand":"perhaps"}"#),
-        ]);
-        let attributes = |stored: &Fields| Value::Object(user("1", stored).unwrap().user.attributes).to_string();
-        assert_eq!(attributes(&stored), r#"{"name":"true","guest":false,"presenter":true,"raiseHand":"perhaps"}"#);
-        stored.insert("joined".to_owned(), "7".to_owned());
-        assert_eq!(attributes(&stored), stored["user"], "our own is as it was sent");
+        let attributes = |text: &str| {
+            let stored = fields(&[("internalUserID", "u"), ("user", text)]);
+            Value::Object(user("1", &stored).unwrap().user.attributes).to_string()
+        };
+        assert_eq!(
+            attributes(r#"{"name":"true","guest":"false","presenter":"true","raiseHand":"perhaps"}"#),
+            r#"{"name":"true","guest":false,"presenter":true,"raiseHand":"perhaps"}"#
+        );
+        let of_version_1 = r#"{"name":"Ada","presenter":"true","listening-only":"true"}"#;
+        assert_eq!(attributes(of_version_1), of_version_1, "BigBlueButton 1.x sends texts");
     }
 
     #[test]
