@@ -1,6 +1,6 @@
 //! What clients put into a URL although it has to be encoded there: `"`, `<` and `>`.
 //!
-//! Node and nginx let these pass, and some clients send a URL within a URL as it is. The library that parses requests refuses
+//! COMPAT: Node and nginx let these pass, and some clients send a URL within a URL as it is. The library that parses requests refuses
 //! them. So they go through it in disguise, as characters that Unicode leaves to the inner workings of programs
 //! ([noncharacters](https://www.unicode.org/faq/private_use.html#noncharacters)), and [`plain`] puts them back: a checksum
 //! covers what the client sent.
@@ -21,7 +21,8 @@ use tokio::io::ReadBuf;
 const DISGUISES: [(char, char); 3] = [('"', '\u{FDD0}'), ('<', '\u{FDD1}'), ('>', '\u{FDD2}')];
 
 /// The headers that announce a body.
-const BODY_HEADERS: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
+const LENGTH: &[u8] = b"content-length";
+const ENCODING: &[u8] = b"transfer-encoding";
 
 /// The text as the client sent it.
 #[must_use]
@@ -53,6 +54,8 @@ enum At {
     Header(Vec<u8>),
     /// What follows a header's name, up to the end of the line.
     Value,
+    /// The same of the length of a body, which so far is none.
+    Length,
     /// A body, and what is no concern of this room any more: where it ends only the parser knows.
     Body,
 }
@@ -63,21 +66,25 @@ impl At {
         match (&mut *self, byte) {
             (Self::Body, _) | (Self::Request, b'\r' | b'\n') | (Self::Header(_), b'\r') => {}
             (Self::Request, _) => *self = Self::FirstLine,
-            (Self::FirstLine | Self::Value, b'\n') => *self = Self::Header(Vec::new()),
+            (Self::FirstLine | Self::Value | Self::Length, b'\n') => *self = Self::Header(Vec::new()),
             (Self::FirstLine, _) => {
                 let disguised = DISGUISES.iter().find(|(original, _)| *original == char::from(byte));
                 return disguised.map(|(_, disguise)| *disguise);
             }
-            (Self::Value, _) => {}
+            (Self::Value, _) | (Self::Length, b'0' | b' ' | b'\t' | b'\r') => {}
+            (Self::Length, _) => *self = Self::Body,
             (Self::Header(name), b'\n') => {
                 *self = if name.is_empty() { Self::Request } else { Self::Header(Vec::new()) };
             }
             (Self::Header(name), b':') => {
-                let has_a_body = BODY_HEADERS.iter().any(|header| name.eq_ignore_ascii_case(header));
-                *self = if has_a_body { Self::Body } else { Self::Value };
+                *self = match name {
+                    name if name.eq_ignore_ascii_case(LENGTH) => Self::Length,
+                    name if name.eq_ignore_ascii_case(ENCODING) => Self::Body,
+                    _ => Self::Value,
+                }
             }
             (Self::Header(name), byte) => {
-                if name.len() <= "transfer-encoding".len() {
+                if name.len() <= ENCODING.len() {
                     name.push(byte);
                 }
             }
@@ -190,11 +197,13 @@ mod tests {
     async fn only_first_lines_are_disguised() {
         let first = "\r\nGET /a?b=\"<c>\" HTTP/1.1\r\nHost: <h>\r\nA\"<: >\r\n\r\n";
         let second = "GET /<ü> HTTP/1.1\nx: <\n\n";
+        let third = "GET /\"x\" HTTP/1.1\r\ncontent-length: 00\r\n\r\n";
         let with_body = "POST /<x> HTTP/1.1\r\nhost: h\r\nCONTENT-length: 9\r\n\r\n<1\r\n\r\n<2>";
-        for sent in [first.to_owned(), [first, second].concat(), [second, first, with_body].concat()] {
+        for sent in [first.to_owned(), [third, second].concat(), [second, third, first, with_body].concat()] {
             let expected = sent
                 .replace("/a?b=\"<c>\"", "/a?b=\u{FDD0}\u{FDD1}c\u{FDD2}\u{FDD0}")
                 .replace("/<ü>", "/\u{FDD1}ü\u{FDD2}")
+                .replace("/\"x\"", "/\u{FDD0}x\u{FDD0}")
                 .replace("/<x>", "/\u{FDD1}x\u{FDD2}");
             for piece in [1, 2, 7, 1000] {
                 assert_eq!(read(&sent, piece).await, expected, "in pieces of {piece}");
