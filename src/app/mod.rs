@@ -190,7 +190,7 @@ const SYSTEMD: &str = "word to systemd";
 async fn listen(what: &str, bind: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((bind, port)).await.map_err(|error| {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(". `ss -ltnp 'sport = :{port}'` names the program that does"),
+            io::ErrorKind::AddrInUse => format!(". `ss -ltnp 'sport = :{port}'` names the program that listens there"),
             _ => String::new(),
         };
         anyhow!("{what} cannot listen on {bind}:{port}: {error}{hint}")

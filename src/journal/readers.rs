@@ -111,7 +111,7 @@ impl Readers {
         self.all.values().filter(|reader| reader.needs_events()).map(|reader| reader.done_up_to).min()
     }
 
-    /// One of them, if it is there or will come back.
+    /// One of them; also one that will not come back, as long as it is there.
     pub(super) fn get_mut(&mut self, key: ReaderKey) -> Option<&mut Registered> {
         self.all.get_mut(&key)
     }

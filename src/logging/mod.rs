@@ -35,7 +35,7 @@ type Filtered = tracing_subscriber::layer::Layered<reload::Layer<Targets, Regist
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log file cannot be written.
-    #[error("{filename}: the log file (log.filename) cannot be written: {error}. The daemon's user must be allowed to")]
+    #[error("{filename}: the log file (log.filename) cannot be written: {error}")]
     File {
         /// Its name.
         filename: String,

@@ -13,6 +13,8 @@ use crate::state::State;
 const PUBLIC_CHAT: &str = "MAIN-PUBLIC-GROUP-CHAT";
 
 /// Somebody wrote in the public chat.
+///
+/// COMPAT: what nobody sent is no message.
 pub(super) fn chat(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     if text(body.get("chatId"))? != PUBLIC_CHAT {
@@ -47,6 +49,8 @@ pub(super) fn pad(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>
 }
 
 /// A poll was started.
+///
+/// COMPAT: without its choices it is none.
 pub(super) fn poll_started(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     body.get("poll").filter(|poll| poll.is_object())?;

@@ -44,7 +44,7 @@ fn changed(event: &str, raised: Option<&Value>) -> Option<(&'static str, Value)>
 
 /// Passes an event with a known id.
 pub(super) fn event(id: EventId, body: &Value, state: &mut State, now_ms: u64) -> Option<Vec<Draft>> {
-    // All events that are built in are about a meeting.
+    // COMPAT: all events that are built in are about a meeting, and those that do not say so are not sent.
     at(body, &["data", "attributes", "meeting"]).filter(|meeting| meeting.is_object())?;
     let attribute = |path: &[&str]| at(body, &["data", "attributes"]).and_then(|attributes| at(attributes, path));
     let meeting = text(attribute(&["meeting", "internal-meeting-id"])).map(InternalMeetingId::from);

@@ -20,6 +20,8 @@ fn about(id: &'static str, meeting: InternalMeetingId, user: Attributes, state: 
 }
 
 /// A user joined.
+///
+/// COMPAT: who is no guest, or is not said to be one, is `false`, not missing.
 pub(super) fn joined(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let meeting = message.meeting()?;
@@ -43,6 +45,8 @@ pub(super) fn joined(message: &Message<'_>, state: &mut State) -> Option<Vec<Dra
 }
 
 /// A user left.
+///
+/// COMPAT: `guest` as when they joined.
 pub(super) fn left(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     message.core()?;
     let meeting = message.meeting()?;
@@ -78,6 +82,8 @@ pub(super) fn voice_left(message: &Message<'_>, state: &mut State) -> Option<Vec
 }
 
 /// A user muted or unmuted.
+///
+/// COMPAT: where that is neither true nor false, `muted` is missing.
 pub(super) fn voice_muted(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let meeting = message.meeting()?;
@@ -121,6 +127,8 @@ fn presenter(message: &Message<'_>, id_key: &str, presents: bool, state: &mut St
 
 /// A user set an emoji as status, or reacted with one. Before BigBlueButton 2.7 the emoji `raiseHand` raised the hand and any
 /// other lowered it: then the hand's own event follows.
+///
+/// COMPAT: which of the two messages it is does not count, nor under which of their two names the emoji stands.
 pub(super) fn emoji_changed(message: &Message<'_>, state: &mut State) -> Option<Vec<Draft>> {
     let body = message.core()?;
     let (meeting, id) = (message.meeting()?, user_id(message.user("userId")));

@@ -310,6 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_that_of_the_event_s_time_and_after_a_restart_at_least_known() {
+        let numbered = |number: u64, id: &str, name: &str| {
+            let user = format!(r#"{{"user":{{"internal-user-id":"w_1","name":"{name}"}}}}"#);
+            Happening { number, ..happening(id, &user) }
+        };
+        let mut known = Known::default();
+        let mut meeting = created("", &TimeZone::UTC);
+        // As it is read from Redis.
+        meeting.users.insert("w_1".to_owned(), History::new(0, User { external_id: None, name: "Ada II".to_owned() }));
+        known.meetings.insert("int".into(), meeting);
+        for (number, name) in [(5, "Ada"), (8, "Ada II")] {
+            let news = known.learn(&numbered(number, "user-joined", name), 4, Uuid::NAMESPACE_DNS, &TimeZone::UTC);
+            assert_eq!(news, Some(News::User("w_1".to_owned())));
+        }
+        let named = |number| known.meetings["int"].user(&numbered(number, "user-left", "")).unwrap().name.clone();
+        assert_eq!([4, 5, 7, 8, 9].map(named), ["Ada II", "Ada", "Ada", "Ada II", "Ada II"]);
+    }
+
+    #[test]
     fn learns_users_and_polls_of_meetings_it_knows() {
         let mut known = Known::default();
         let mut learn = |id: &str, attributes: &str| {
