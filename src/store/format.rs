@@ -211,6 +211,8 @@ mod tests {
             ("permanent", "true"),
             ("getRaw", "false"),
         ]);
+        let elsewhere = hook("8", &third).unwrap();
+        assert_eq!(elsewhere.id.as_str(), "8", "it is found, and destroyed, by the id that the set has");
         let third = hook("0f1e", &third).unwrap();
         assert_eq!((third.id.as_str(), third.raw, third.permanent, third.created_ms), ("0f1e", true, false, 0));
         assert_eq!(third.meeting, Some("m".into()));
